@@ -18,6 +18,7 @@ use redis_link::{Client, Timeouts};
 use sqlite_writer::Database;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tower_express_session::accounts::Revoked;
 use tower_express_session::store::AccountStore;
 use tower_express_session::store::encrypted::EncryptionKeys;
 use tower_express_session::store::redis::CacheOptions;
@@ -113,8 +114,8 @@ pub struct App {
 /// The sessions that a change of an account has ended. Our services refuse the others from before, too.
 #[derive(Debug)]
 pub struct EndedSessions {
-    /// The number of those that were found.
-    pub number: usize,
+    /// Those that were found.
+    pub revoked: Revoked,
     /// Why the search for others failed.
     pub failure: Option<anyhow::Error>,
 }
@@ -330,10 +331,9 @@ impl App {
             true => "the account may be changed or not; run the command again",
             false => "nothing is changed",
         })?;
-        let raised = raised.with_context(|| format!("user {id} no longer exists"))?;
-        let found = self.revocation.search_now(&raised).await;
-        let number = raised.ended + *found.as_ref().unwrap_or(&0);
-        Ok(EndedSessions { number, failure: found.err().map(Into::into) })
+        let mut raised = raised.with_context(|| format!("user {id} no longer exists"))?;
+        let found = self.revocation.search_now(&mut raised).await;
+        Ok(EndedSessions { revoked: raised.revoked, failure: found.err().map(Into::into) })
     }
 
     /// Returns the secrets that sign session cookies, through which they are replaced in all

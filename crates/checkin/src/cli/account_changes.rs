@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use tower_express_session::accounts::Revoked;
 
 use super::account::AccountArgument;
 use super::say;
@@ -77,8 +78,14 @@ pub(super) async fn set_status(
 
 /// Says what a command has done, and how many sessions it has ended.
 pub(super) fn say_ended(done: fmt::Arguments<'_>, ended: &EndedSessions) -> anyhow::Result<()> {
-    say(format_args!("{done}{} sessions ended", ended.number))?;
+    say(format_args!("{done}{}", said(&ended.revoked)))?;
     Ok(())
+}
+
+/// Returns how many sessions were ended, in words.
+pub(super) fn said(revoked: &Revoked) -> String {
+    let at_least = if revoked.may_be_more() { "at least " } else { "" };
+    format!("{at_least}{} sessions ended", revoked.number())
 }
 
 /// Fails if a command could not search for all sessions. `again` is the command that does so.

@@ -6,10 +6,10 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
-use tower_express_session::accounts::AccountSession;
+use tower_express_session::accounts::{AccountSession, Revoked};
 
 use super::account::AccountArgument;
-use super::account_changes::{complete, say_ended};
+use super::account_changes::{complete, said, say_ended};
 use super::one_shot::on_store;
 use super::progress::Working;
 use super::say;
@@ -202,7 +202,7 @@ async fn revoke_all(app: &App, user: &AccountArgument) -> anyhow::Result<ExitCod
     let account = user.find(&*app.storage).await.context("--user")?;
     let ended = app.end_sessions(&account, app.storage.raise_epoch(account.id, None)).await;
     let ended = ended.context("cannot end all sessions")?;
-    record(app, Some(account.id), format!("{} sessions", ended.number)).await;
+    record(app, Some(account.id), format!("{} sessions", ended.revoked.number())).await;
     say_ended(format_args!(""), &ended)?;
     complete(ended, format_args!("checkin sessions revoke --user {}", account.id))
 }
@@ -211,13 +211,13 @@ async fn revoke_all(app: &App, user: &AccountArgument) -> anyhow::Result<ExitCod
 async fn revoke_everybody(app: &App) -> anyhow::Result<()> {
     end_pending(&*app.storage).await.context("cannot end the pending logins")?;
     let working = Working::on("ending all sessions");
-    let ended = app.account_sessions.revoke_everybody().await;
+    let mut revoked = Revoked::default();
+    let ended = app.account_sessions.revoke_everybody(&mut revoked).await;
     drop(working);
-    let ended = ended.context("sessions are left; run the command again")?;
     // One event for all accounts, because an event for each would take longer than to end the sessions.
-    record(app, None, format!("{ended} sessions of all accounts")).await;
-    say(format_args!("{ended} sessions ended"))?;
-    Ok(())
+    record(app, None, format!("{} sessions of all accounts", revoked.number())).await;
+    say(format_args!("{}", said(&revoked)))?;
+    ended.context("sessions are left; run the command again")
 }
 
 /// Returns the id of an account, if it exists.

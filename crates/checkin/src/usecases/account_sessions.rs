@@ -61,5 +61,5 @@ pub(crate) async fn end_others(
     let kept = KeptSession { handle: id.handle(), epoch: session.epoch() };
     let raise = users.raise_epoch(account.id, Some(&kept));
     let raised = revocation.end(account.id, &account.email, Some(&id), raise).await?;
-    Ok(raised.ok_or(AccountError::NotLoggedIn)?.ended)
+    Ok(raised.ok_or(AccountError::NotLoggedIn)?.revoked.number())
 }

@@ -151,7 +151,7 @@ impl Administration {
         let account = self.account(id).await?;
         let raise = self.users.raise_epoch(id, None);
         let raised = self.revocation.end(id, &account.email, None, raise).await?;
-        let ended = raised.ok_or(AdministrationError::NoAccount)?.ended;
+        let ended = raised.ok_or(AdministrationError::NoAccount)?.revoked.number();
         let detail = format!("{ended} sessions, {acting}");
         self.record(EventKind::SessionsRevoked, acting, id, detail).await;
         Ok(ended)

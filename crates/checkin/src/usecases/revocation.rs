@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
-use tower_express_session::accounts::Outdated;
+use tower_express_session::accounts::{Outdated, Revoked};
 use tower_express_session::{AccountSessions, Error as SessionError, ErrorKind, SessionId};
 
 use crate::domain::{Email, UserId};
@@ -64,8 +64,8 @@ pub struct Revocation {
 pub(crate) struct Raised {
     /// The new epoch.
     pub(crate) epoch: u64,
-    /// The number of sessions that were ended at once.
-    pub(crate) ended: usize,
+    /// The sessions that were ended at once.
+    pub(crate) revoked: Revoked,
     /// The search for the others.
     search: Search,
 }
@@ -133,19 +133,19 @@ impl Revocation {
         });
         let (name, handle) = (email.canonical(), kept.map(SessionId::handle));
         let outdated = Outdated::before(epoch).except(handle);
-        let ending = self.sessions.revoke_indexed(&name, &outdated);
+        let mut revoked = Revoked::default();
+        let ending = self.sessions.revoke_indexed(&name, &outdated, &mut revoked);
         let (ended, ()) = tokio::join!(ending, sleep(self.lease));
         // Not before: the search would end some of those that are counted here.
         self.added.notify_one();
-        let ended = ended.unwrap_or_else(|error| {
+        if let Err(error) = ended {
             tracing::warn!(%error, "a session is ended by a search, and not at once");
-            0
-        });
-        Ok(Some(Raised { epoch, ended, search }))
+        }
+        Ok(Some(Raised { epoch, revoked, search }))
     }
 
-    /// Searches for the other sessions of an account at once, for a command. Returns their number. If the store
-    /// is unavailable meanwhile, it tries again for [`PATIENCE`], and counts those of the last attempt.
+    /// Searches for the other sessions of an account at once, for a command, and counts them, too. If the store is
+    /// unavailable meanwhile, it tries again for [`PATIENCE`].
     ///
     /// # Errors
     ///
@@ -154,7 +154,7 @@ impl Revocation {
     /// # Cancel safety
     ///
     /// As with an error.
-    pub(crate) async fn search_now(&self, raised: &Raised) -> Result<usize, SearchError> {
+    pub(crate) async fn search_now(&self, raised: &mut Raised) -> Result<(), SearchError> {
         let begin = Instant::now();
         loop {
             match self.search_for(raised).await {
@@ -164,12 +164,12 @@ impl Revocation {
         }
     }
 
-    async fn search_for(&self, raised: &Raised) -> Result<usize, SearchError> {
+    async fn search_for(&self, raised: &mut Raised) -> Result<(), SearchError> {
         let due = self.due(&[raised.search]).await?;
-        let ended = self.sessions.revoke_scanned(&due.outdated).await?;
+        self.sessions.revoke_scanned(&due.outdated, &mut raised.revoked).await?;
         self.erase(&due).await?;
         self.searches.finish_searches("", &[raised.search]).await?;
-        Ok(ended)
+        Ok(())
     }
 
     /// Searches for the sessions of all accounts that are due, as long as the process runs.
@@ -218,9 +218,10 @@ impl Revocation {
         }
         let due = self.due(&searches).await?;
         let mut work = pin!(async {
-            let ended = self.sessions.revoke_scanned(&due.outdated).await?;
+            let mut revoked = Revoked::default();
+            self.sessions.revoke_scanned(&due.outdated, &mut revoked).await?;
             self.erase(&due).await?;
-            Ok::<_, SearchError>(ended)
+            Ok::<_, SearchError>(revoked.number())
         });
         let ended = loop {
             tokio::select! {

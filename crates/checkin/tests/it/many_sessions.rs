@@ -10,7 +10,8 @@ use serde_json::json;
 use testkit::{Client, RedisServer, Response, signature, wait_until};
 
 use crate::harness::{
-    CHECKIN, COOKIE, EMAIL, PASSWORD, SECRET, Service, Site, USER, expect_plain, log_in, session_id,
+    CHECKIN, COOKIE, EMAIL, Ended, PASSWORD, SECRET, Service, Site, USER, expect_plain, log_in,
+    session_id,
 };
 use crate::operators::run_with_input;
 
@@ -125,6 +126,19 @@ impl Many {
         assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
         ended.stdout
     }
+
+    /// The number of the server that has this key.
+    fn owner(&self, key: &str) -> usize {
+        self.site.cluster().owner(redis_link::hash_slot(key))
+    }
+
+    /// Makes a server refuse writes and answer reads, because it misses a replica.
+    fn refuse_writes(&self, server: usize, refuse: bool) {
+        let replicas = i32::from(refuse);
+        let set =
+            redis::cmd("CONFIG").arg("SET").arg("min-replicas-to-write").arg(replicas).clone();
+        set.exec(&mut self.site.cluster().servers()[server].connection()).unwrap();
+    }
 }
 
 /// Every account ends all of its other sessions, from each of them at the same time.
@@ -164,6 +178,45 @@ async fn a_command_that_is_killed_ends_all_sessions_when_it_is_run_again() {
     panic!("the command always ended all sessions before it was killed");
 }
 
+/// One server refuses writes, so that an attempt ends a part of the sessions at most.
+#[tokio::test]
+async fn a_command_counts_the_sessions_of_all_attempts() {
+    let many = Many::start(500).await;
+    // No service searches beside the command.
+    many.site.redis_cli::<()>(&[
+        "SET",
+        "{ncc:session-searches}:lease",
+        "a process that does nothing",
+    ]);
+    let of_change = ["ncc:user:1", "ncc:session-searches"].map(|key| many.owner(key));
+    let refusing = (0..3).find(|server| !of_change.contains(server)).unwrap();
+    many.refuse_writes(refusing, true);
+    let command = many.site.start("sessions", &["revoke", "--user", "1"]);
+    wait_until("an attempt has ended some sessions", || many.stored() < 500);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(many.stored() > 400, "the server refuses to end the others");
+    many.refuse_writes(refusing, false);
+    let ended = Ended::of(command);
+    let said = (ended.code, ended.stdout.as_str());
+    assert_eq!(said, (0, "100 sessions ended\n"), "{}", ended.stderr);
+    assert_eq!(many.stored(), 400);
+
+    // Before it ends any session, the command writes a key, which one of the servers has.
+    let fails = |server| {
+        many.refuse_writes(server, true);
+        let failed = many.site.run("sessions", &["revoke", "--all"]);
+        many.refuse_writes(server, false);
+        assert_eq!(failed.code, 1, "{}", failed.stdout);
+        failed
+    };
+    let failed = (0..3).map(fails).find(|failed| !failed.stdout.is_empty()).unwrap();
+    assert!(failed.stdout.starts_with("at least "), "{}", failed.stdout);
+    assert!(failed.stderr.contains("run the command again"), "{}", failed.stderr);
+    assert!((1..400).contains(&many.stored()));
+    many.revoke_all();
+    many.expect_none().await;
+}
+
 #[tokio::test]
 async fn a_command_waits_for_a_server_that_does_not_respond_for_a_while() {
     let site = Site::redis_cluster_of_three();
@@ -176,12 +229,13 @@ async fn a_command_waits_for_a_server_that_does_not_respond_for_a_while() {
     let raised = || site.redis_cli::<Option<String>>(&["GET", &epoch]).is_some();
     wait_until("the epoch is raised", raised);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let paused = &site.cluster().servers()[(site.cluster().owner(slot(&epoch)) + 1) % 3];
+    let paused =
+        &site.cluster().servers()[(site.cluster().owner(redis_link::hash_slot(&epoch)) + 1) % 3];
     paused.pause();
     // Shorter than the time after which the others would vote it out.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     paused.resume();
-    let ended = crate::harness::Ended::of(command);
+    let ended = Ended::of(command);
     assert_eq!((ended.code, ended.stdout.as_str()), (0, "1 sessions ended\n"), "{}", ended.stderr);
     assert!(site.keys("ncc:session-searches").is_empty());
     expect_plain(&session.get("/session").await, 401, "Authentication required.");
@@ -223,8 +277,4 @@ async fn a_command_that_cannot_search_says_what_is_done_and_what_is_left() {
     assert!(deleted.stdout.starts_with("user 1 is deleted already, "), "{}", deleted.stdout);
     assert_eq!(deleted.code, 0, "{}", deleted.stderr);
     assert!(site.run("users", &["list", "--json"]).stdout.contains("deleted-1@deleted.invalid"));
-}
-
-fn slot(key: &str) -> u16 {
-    redis_link::hash_slot(key)
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::options::{AccountOptions, MAX_INDEXED};
 use super::outdated::Outdated;
+use super::revoked::Revoked;
 use crate::at_once::at_once;
 use crate::error::Error;
 use crate::id::SessionId;
@@ -74,7 +75,7 @@ impl AccountIndex {
         if self.options.max_sessions < usize::MAX {
             let alive = self.alive(account).await?.into_iter();
             let surplus = alive.map(|session| session.id).skip(self.options.max_sessions);
-            self.end_each(candidates(account, surplus, None)).await?;
+            self.end_each(candidates(account, surplus, None), &mut Revoked::default()).await?;
         }
         let mut indexed = self.store.indexed(account).await?;
         if indexed.len() > MAX_INDEXED {
@@ -139,31 +140,38 @@ impl AccountIndex {
         account: &str,
         kept: Option<&SessionId>,
         outdated: Option<&Outdated>,
-    ) -> Result<usize, Error> {
+        revoked: &mut Revoked,
+    ) -> Result<(), Error> {
         let indexed = self.store.indexed(account).await?.into_iter().map(|session| session.id);
         let others = indexed.filter(|id| Some(id) != kept);
-        self.end_each(candidates(account, others, outdated.cloned().map(Arc::new))).await
+        let others = candidates(account, others, outdated.cloned().map(Arc::new));
+        self.end_each(others, revoked).await
     }
 
-    /// Ends these sessions. Returns the number of those that were ended. Their store waits once for many of
-    /// them, so that the end of ten thousand sessions does not take minutes.
+    /// Ends these sessions, and counts those that were ended. Their store waits once for many of them, so that
+    /// the end of ten thousand sessions does not take minutes.
     pub(super) async fn end_each(
         &self,
         candidates: impl IntoIterator<Item = Candidate>,
-    ) -> Result<usize, Error> {
-        let (mut candidates, mut ended) = (candidates.into_iter(), 0);
+        revoked: &mut Revoked,
+    ) -> Result<(), Error> {
+        let mut candidates = candidates.into_iter();
         loop {
             let some: Vec<_> = candidates.by_ref().take(ENDED_TOGETHER).collect();
             if some.is_empty() {
-                return Ok(ended);
+                return Ok(());
             }
-            ended += self.end_together(some).await?;
+            self.end_together(some, revoked).await?;
         }
     }
 
     /// Ends those sessions of an account that exist and are outdated, and removes all that are not alive from
     /// the index.
-    async fn end_together(&self, mut candidates: Vec<Candidate>) -> Result<usize, Error> {
+    async fn end_together(
+        &self,
+        mut candidates: Vec<Candidate>,
+        revoked: &mut Revoked,
+    ) -> Result<(), Error> {
         let (mut ending, mut dead) = (Vec::new(), HashMap::<Arc<str>, Vec<SessionId>>::new());
         while !candidates.is_empty() {
             let some = candidates.split_off(candidates.len().saturating_sub(AT_ONCE)).into_iter();
@@ -180,7 +188,10 @@ impl AccountIndex {
                 dead.entry(account).or_default().push(id);
             }
         }
+        let ids = || ending.iter().map(|(id, _)| id);
+        revoked.begin(ids());
         let ended = self.store.destroy_each(&ending).await?;
+        revoked.finish(ids(), ended);
         let mut dead: Vec<_> = dead.into_iter().collect();
         while !dead.is_empty() {
             let some = dead.split_off(dead.len().saturating_sub(AT_ONCE)).into_iter();
@@ -190,7 +201,7 @@ impl AccountIndex {
             });
             at_once(unindexed).await?;
         }
-        Ok(ended)
+        Ok(())
     }
 
     /// Indexes all stored sessions that have an account, and returns them by account.

@@ -3,9 +3,11 @@
 mod index;
 mod options;
 mod outdated;
+mod revoked;
 mod sessions;
 
 pub(crate) use index::SessionUse;
 pub use options::AccountOptions;
 pub use outdated::Outdated;
+pub use revoked::Revoked;
 pub use sessions::{AccountSession, AccountSessions};

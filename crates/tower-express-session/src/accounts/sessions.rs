@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::index::{AccountIndex, SessionUse, candidates};
 use super::options::AccountOptions;
 use super::outdated::Outdated;
+use super::revoked::Revoked;
 use crate::error::{ConfigError, Error};
 use crate::id::SessionId;
 use crate::options::DEFAULT_TTL;
@@ -150,7 +151,8 @@ impl AccountSessions {
         let indexed = self.0.alive(account).await?;
         match indexed.into_iter().find(|session| session.id.handle() == handle) {
             Some(session) => {
-                self.0.end_each(candidates(account, [session.id], None)).await.map(|_| true)
+                let session = candidates(account, [session.id], None);
+                self.0.end_each(session, &mut Revoked::default()).await.map(|()| true)
             }
             None => Ok(false),
         }
@@ -215,8 +217,8 @@ impl AccountSessions {
         self.revoke_each(account, None, Some(&Outdated::before(epoch))).await
     }
 
-    /// Revokes the account's outdated sessions that are in the index, without a scan. Returns the
-    /// number of revoked sessions.
+    /// Revokes the account's outdated sessions that are in the index, without a scan, and adds their number to
+    /// `revoked`.
     ///
     /// Call it for a prompt response, and let [`revoke_scanned`](Self::revoke_scanned) find the others
     /// afterwards.
@@ -228,16 +230,22 @@ impl AccountSessions {
     /// # Cancel safety
     ///
     /// As [`revoke_others`](Self::revoke_others).
-    pub async fn revoke_indexed(&self, account: &str, outdated: &Outdated) -> Result<usize, Error> {
-        self.0.end_indexed(account, None, Some(outdated)).await
+    pub async fn revoke_indexed(
+        &self,
+        account: &str,
+        outdated: &Outdated,
+        revoked: &mut Revoked,
+    ) -> Result<(), Error> {
+        self.0.end_indexed(account, None, Some(outdated), revoked).await
     }
 
-    /// Revokes the outdated sessions of several accounts that one scan of all stored sessions finds.
-    /// Returns the number of revoked sessions.
+    /// Revokes the outdated sessions of several accounts that one scan of all stored sessions finds, and adds
+    /// their number to `revoked`.
     ///
     /// # Errors
     ///
-    /// As [`revoke_others`](Self::revoke_others).
+    /// As [`revoke_others`](Self::revoke_others). If it is called again with the same accounts and the same
+    /// `revoked`, it counts each session once, whichever call revoked it.
     ///
     /// # Cancel safety
     ///
@@ -245,39 +253,47 @@ impl AccountSessions {
     ///
     /// ```
     /// # use std::collections::HashMap;
-    /// # use tower_express_session::accounts::Outdated;
+    /// # use tower_express_session::accounts::{Outdated, Revoked};
     /// # use tower_express_session::{AccountSessions, Error};
-    /// async fn end_older(sessions: AccountSessions, user: &str, epoch: u64) -> Result<(), Error> {
-    ///     let outdated = Outdated::before(epoch);
-    ///     sessions.revoke_indexed(user, &outdated).await?;
+    /// async fn end_older(sessions: AccountSessions, user: &str, epoch: u64) -> Result<usize, Error> {
+    ///     let (outdated, mut revoked) = (Outdated::before(epoch), Revoked::default());
+    ///     sessions.revoke_indexed(user, &outdated, &mut revoked).await?;
     ///     // Later, in the background, for all accounts that wait for it:
-    ///     sessions.revoke_scanned(&HashMap::from([(user.to_owned(), outdated)])).await.map(drop)
+    ///     let outdated = HashMap::from([(user.to_owned(), outdated)]);
+    ///     sessions.revoke_scanned(&outdated, &mut revoked).await?;
+    ///     Ok(revoked.number())
     /// }
     /// ```
     pub async fn revoke_scanned(
         &self,
         accounts: &HashMap<String, Outdated>,
-    ) -> Result<usize, Error> {
+        revoked: &mut Revoked,
+    ) -> Result<(), Error> {
         let found = self.0.scan(|account| accounts.contains_key(account)).await?;
         let found = found.into_iter().flat_map(|(account, ids)| {
             candidates(&account, ids, accounts.get(&account).cloned().map(Arc::new))
         });
-        self.0.end_each(found).await
+        self.0.end_each(found, revoked).await?;
+        revoked.settle();
+        Ok(())
     }
 
-    /// Revokes the sessions of all accounts that a scan of all stored sessions finds. Returns the number
-    /// of revoked sessions. Sessions that no account has are kept.
+    /// Revokes the sessions of all accounts that a scan of all stored sessions finds, and adds their number to
+    /// `revoked`. Sessions that no account has are kept.
     ///
     /// # Errors
     ///
-    /// As [`revoke_others`](Self::revoke_others).
+    /// As [`revoke_scanned`](Self::revoke_scanned).
     ///
     /// # Cancel safety
     ///
     /// As [`revoke_others`](Self::revoke_others).
-    pub async fn revoke_everybody(&self) -> Result<usize, Error> {
+    pub async fn revoke_everybody(&self, revoked: &mut Revoked) -> Result<(), Error> {
         let found = self.0.scan(|_| true).await?.into_iter();
-        self.0.end_each(found.flat_map(|(account, ids)| candidates(&account, ids, None))).await
+        let found = found.flat_map(|(account, ids)| candidates(&account, ids, None));
+        self.0.end_each(found, revoked).await?;
+        revoked.settle();
+        Ok(())
     }
 
     /// Scans all stored sessions and indexes those that are not in the index yet, of all accounts.
@@ -333,15 +349,17 @@ impl AccountSessions {
         kept: Option<&SessionId>,
         outdated: Option<&Outdated>,
     ) -> Result<usize, Error> {
-        let indexed = self.0.end_indexed(account, kept, outdated).await?;
+        let mut revoked = Revoked::default();
+        self.0.end_indexed(account, kept, outdated, &mut revoked).await?;
         if self.0.options.all_are_indexed {
-            return Ok(indexed);
+            return Ok(revoked.number());
         }
         let mut found = self.0.scan(|name| name == account).await?;
         let found = found.remove(account).unwrap_or_default().into_iter();
         let others = found.filter(|id| Some(id) != kept);
         let others = candidates(account, others, outdated.cloned().map(Arc::new));
-        Ok(indexed + self.0.end_each(others).await?)
+        self.0.end_each(others, &mut revoked).await?;
+        Ok(revoked.number())
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {

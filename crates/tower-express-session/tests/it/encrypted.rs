@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tower_express_session::accounts::Outdated;
+use tower_express_session::accounts::{Outdated, Revoked};
 use tower_express_session::store::encrypted::{EncryptedStore, EncryptionKeys};
 use tower_express_session::store::{AccountStore, Created, Freshness, IndexedSession, Updated};
 use tower_express_session::{AccountSessions, ConfigError, MemoryStore, SessionId, Store};
@@ -176,7 +176,9 @@ async fn sessions_of_an_account_are_found_and_ended_beside_some_that_cannot_be_r
     assert_eq!(listed.iter().map(|session| &session.handle).collect::<Vec<_>>(), [&id.handle()]);
     assert_eq!(sessions.accounts().await.unwrap(), ["al"]);
     let outdated = HashMap::from([("al".to_owned(), Outdated::before(8))]);
-    assert_eq!(sessions.revoke_scanned(&outdated).await.unwrap(), 1);
+    let mut revoked = Revoked::default();
+    sessions.revoke_scanned(&outdated, &mut revoked).await.unwrap();
+    assert_eq!(revoked.number(), 1);
     assert_eq!(site.load(&id).await, None);
     assert!(unreadable.load(&foreign).await.is_some());
     assert!(site.inner.load(&plain, Freshness::Latest).await.unwrap().is_some());
