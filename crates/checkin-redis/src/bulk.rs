@@ -1,6 +1,6 @@
 //! Loading data in bulk into Redis.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 
@@ -65,14 +65,11 @@ impl BulkLoad for RedisStorage {
     }
 
     async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>> {
-        let swarm = Swarm(&self.redis);
-        let asked = checkins.iter().map(|checkin| swarm.other_form(checkin));
-        let others = at_once(asked.collect()).await?;
-        let new = checkins.iter().zip(&others).filter(|(_, other)| other.is_none());
-        let new: Vec<Checkin> = new.map(|(checkin, _)| checkin.clone()).collect();
-        let mut loaded = Bulk(&self.redis).load_checkins(&new).await?.into_iter();
-        let answers = others.into_iter().map(|other| other.or_else(|| loaded.next()));
-        answers.map(|answer| answer.ok_or_else(|| unexpected("more answers"))).collect()
+        let mut loaded = Vec::with_capacity(checkins.len());
+        for run in of_one_form(checkins) {
+            loaded.extend(Bulk(&self.redis).load_new_checkins(run).await?);
+        }
+        Ok(loaded)
     }
 }
 
@@ -80,6 +77,18 @@ impl BulkLoad for RedisStorage {
 pub(crate) struct Bulk<'a>(pub(crate) &'a Connection);
 
 impl Bulk<'_> {
+    /// Loads the check-ins that are not there in their other form.
+    async fn load_new_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>> {
+        let swarm = Swarm(self.0);
+        let asked = checkins.iter().map(|checkin| swarm.other_form(checkin));
+        let others = at_once(asked.collect()).await?;
+        let new = checkins.iter().zip(&others).filter(|(_, other)| other.is_none());
+        let new: Vec<Checkin> = new.map(|(checkin, _)| checkin.clone()).collect();
+        let mut loaded = self.load_checkins(&new).await?.into_iter();
+        let answers = others.into_iter().map(|other| other.or_else(|| loaded.next()));
+        answers.map(|answer| answer.ok_or_else(|| unexpected("more answers"))).collect()
+    }
+
     pub(crate) async fn load_checkins(&self, checkins: &[Checkin]) -> Result<Vec<Loaded>> {
         let users: HashSet<UserId> = checkins.iter().map(|checkin| checkin.user).collect();
         let users = self.existing(users, |id| self.0.keys.user(id)).await?;
@@ -262,5 +271,21 @@ fn apart(users: &[User]) -> Vec<&[User]> {
         emails.insert(email);
     }
     runs.push(&users[start..]);
+    runs
+}
+
+/// Splits the check-ins into runs in which no visit is both private and public. The check-ins of a run are
+/// looked for in their other form before any of them is stored.
+fn of_one_form(checkins: &[Checkin]) -> Vec<&[Checkin]> {
+    let (mut runs, mut start, mut forms) = (Vec::new(), 0, HashMap::new());
+    for (position, checkin) in checkins.iter().enumerate() {
+        let visit = (checkin.user, checkin.location, checkin.time_ms);
+        if *forms.entry(visit).or_insert(checkin.is_private) != checkin.is_private {
+            runs.push(&checkins[start..position]);
+            start = position;
+            forms = HashMap::from([(visit, checkin.is_private)]);
+        }
+    }
+    runs.push(&checkins[start..]);
     runs
 }

@@ -127,6 +127,7 @@ macro_rules! conformance_checks {
             private_check_ins_are_stored_once
             private_check_ins_are_loaded
             a_loaded_check_in_stays_private_or_public
+            one_batch_of_check_ins_in_both_forms_is_like_two
             private_check_ins_are_forgotten
             a_private_check_in_is_retracted
             a_private_check_in_may_have_the_id_of_a_public_one

@@ -282,6 +282,44 @@ pub async fn a_loaded_check_in_stays_private_or_public(subject: StoreUnderTest) 
     assert_eq!(load(public("1000-7", 1)).await, Loaded::Unchanged);
 }
 
+pub async fn one_batch_of_check_ins_in_both_forms_is_like_two(subject: StoreUnderTest) {
+    let storage = &*subject.storage;
+    people_and_locations(storage, 2, 2).await;
+    let public = |id| checkin(id, 1, 1);
+    let private = |id| Checkin { is_private: true, ..checkin(id, 1, 1) };
+    let batch = [
+        private("1000-7"),
+        public("1000-8"),
+        public("2000-7"),
+        // The same again, and another one of its form.
+        private("1000-7"),
+        Checkin { stars: 5.try_into().unwrap(), ..private("1000-9") },
+        private("2000-8"),
+        private("3000-7"),
+        Checkin { location: location_id(2), ..public("3000-8") },
+    ];
+    let answers = [
+        Loaded::Stored,
+        Loaded::IsPrivate,
+        Loaded::Stored,
+        Loaded::Unchanged,
+        Loaded::Stored,
+        Loaded::IsPublic,
+        Loaded::Stored,
+        Loaded::Stored,
+    ];
+    assert_eq!(storage.load_checkins(&batch).await.unwrap(), answers);
+    let again = answers.map(|answer| match answer {
+        Loaded::Stored => Loaded::Unchanged,
+        answer => answer,
+    });
+    for _ in 0..2 {
+        assert_eq!(storage.load_checkins(&batch).await.unwrap(), again);
+        drain(storage).await;
+    }
+    assert_eq!(storage.of_user(user_id(1), None, 9).await.unwrap().len(), 5);
+}
+
 pub async fn private_check_ins_are_forgotten(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     people_and_locations(storage, 2, 1).await;
