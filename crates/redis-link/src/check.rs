@@ -46,13 +46,33 @@ pub(crate) async fn check(deployment: &Deployment, links: &Links) -> Result<(), 
             }
             Err(found)
         }
-        Deployment::Sentinel(address) => {
-            let (host, port) = find_master(address, timeouts).await?;
-            let master = tls::address(host, port, address.tls.as_ref());
-            let master = info(master, &address.server).map_err(|_| Obstacle::Other)?;
-            check_server(&master, Role::SentinelMaster, timeouts).await
-        }
+        Deployment::Sentinel(address) => check_master(address, timeouts).await,
     }
+}
+
+/// Checks the master that one of the sentinels names. One that is cut off may name a server that is not the
+/// master any more.
+async fn check_master(address: &SentinelAddress, timeouts: Timeouts) -> Result<(), Obstacle> {
+    let (mut found, mut checked) = (Obstacle::Other, Vec::new());
+    for sentinel in &address.sentinels {
+        let named = match ask_sentinel(sentinel, address, timeouts).await {
+            Ok(named) if checked.contains(&named) => continue,
+            Ok(named) => named,
+            Err(obstacle) => {
+                found = found.or(obstacle);
+                continue;
+            }
+        };
+        let (host, port) = named.clone();
+        let master = tls::address(host, port, address.tls.as_ref());
+        let master = info(master, &address.server).map_err(|_| Obstacle::Other)?;
+        match check_server(&master, Role::SentinelMaster, timeouts).await {
+            Ok(()) => return Ok(()),
+            Err(obstacle) => found = found.or(obstacle),
+        }
+        checked.push(named);
+    }
+    Err(found)
 }
 
 async fn check_server(
@@ -104,21 +124,7 @@ async fn require_single_node(connection: &mut MultiplexedConnection) -> Result<(
     if matches!(size, Some("0" | "1") | None) { Ok(()) } else { Err(Obstacle::Cluster) }
 }
 
-/// Asks one sentinel after another for the address of the master.
-async fn find_master(
-    address: &SentinelAddress,
-    timeouts: Timeouts,
-) -> Result<(String, u16), Obstacle> {
-    let mut found = Obstacle::Other;
-    for sentinel in &address.sentinels {
-        match ask_sentinel(sentinel, address, timeouts).await {
-            Ok(master) => return Ok(master),
-            Err(obstacle) => found = found.or(obstacle),
-        }
-    }
-    Err(found)
-}
-
+/// Asks a sentinel for the address of the master.
 async fn ask_sentinel(
     sentinel: &ConnectionAddr,
     address: &SentinelAddress,

@@ -66,7 +66,7 @@ impl Sentinels {
         });
         Ok(Self {
             sentinels: sentinels.collect::<Result<_, RedisError>>()?,
-            switch: Arc::new(Switch::new()),
+            switch: Arc::new(Switch::new(address.sentinels.len())),
             address: address.clone(),
             watchers: OnceLock::new(),
         })
@@ -143,11 +143,11 @@ impl Sentinels {
     }
 
     fn watch(&self, timeouts: Timeouts) -> JoinSet<()> {
-        let watched = self.sentinels.iter().map(|sentinel| {
+        let watched = self.sentinels.iter().enumerate().map(|(number, sentinel)| {
             let (sentinel, switch) = (Arc::clone(sentinel), Arc::clone(&self.switch));
             async move {
                 loop {
-                    if let Err(cause) = sentinel.watch(&switch, timeouts).await {
+                    if let Err(cause) = sentinel.watch(number, &switch, timeouts).await {
                         tracing::debug!(%cause, "cannot watch a sentinel");
                     }
                     sleep(POLL).await;
@@ -206,8 +206,13 @@ impl Sentinel {
         Ok(View { epoch, host, port })
     }
 
-    /// Tells the switch what this sentinel does, until the connection to it fails.
-    async fn watch(&self, switch: &Arc<Switch>, timeouts: Timeouts) -> Result<(), RedisError> {
+    /// Tells the switch what this sentinel, which has this number, does, until the connection to it fails.
+    async fn watch(
+        &self,
+        number: usize,
+        switch: &Arc<Switch>,
+        timeouts: Timeouts,
+    ) -> Result<(), RedisError> {
         let news = Arc::new(Notify::new());
         let (told, listener) = (Arc::clone(switch), Arc::clone(&news));
         let master = self.master.clone();
@@ -223,7 +228,7 @@ impl Sentinel {
             tracing::warn!(%cause, "a sentinel does not report fail-overs, so they are noticed later");
         }
         loop {
-            switch.learn(self.ask(&mut connection).await?);
+            switch.learn(number, self.ask(&mut connection).await?);
             let poll = if switch.is_waiting() { POLL_OF_PROMOTION } else { POLL };
             let _ = timeout(poll, news.notified()).await;
         }

@@ -68,8 +68,32 @@ impl Sentinel {
 
     /// Returns `redis-sentinel://127.0.0.1:PORT,…/m`.
     pub fn url(&self) -> String {
+        format!("redis-sentinel://{}/m", self.addresses())
+    }
+
+    /// Returns `127.0.0.1:PORT,…`, the addresses of the sentinels.
+    pub fn addresses(&self) -> String {
         let hosts: Vec<_> = self.sentinels.iter().map(Watcher::address).collect();
-        format!("redis-sentinel://{}/m", hosts.join(","))
+        hosts.join(",")
+    }
+
+    /// Makes the sentinels forget the master, and monitor another server under its name.
+    ///
+    /// # Panics
+    ///
+    /// If a sentinel refuses.
+    pub fn monitor(&self, master: &RedisServer) {
+        for sentinel in &self.sentinels {
+            let mut connection = sentinel.connect().expect("the sentinel accepts connections");
+            let mut send = |words: &[&str]| {
+                let mut command = redis::cmd("SENTINEL");
+                command.arg(words).exec(&mut connection).expect("the sentinel changes its master");
+            };
+            send(&["REMOVE", "m"]);
+            let (address, port) = (master.host().address().to_string(), master.port().to_string());
+            let quorum = (self.sentinels.len() / 2 + 1).to_string();
+            send(&["MONITOR", "m", &address, &port, &quorum]);
+        }
     }
 
     /// Opens a blocking connection to the first sentinel.

@@ -1,5 +1,6 @@
 //! Decides when the connection to a master is given up.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,11 @@ use tokio::sync::watch;
 /// The longest time for which no connection is opened because a replica is being promoted. Sentinels
 /// notice a promotion within about a second; they give it up only after their `failover-timeout`.
 const PROMOTION: Duration = Duration::from_secs(5);
+
+/// How long no sentinel must have named the master, and most of them another one, until it is given up although
+/// their epochs are not higher: longer than a sentinel needs to hear of a fail-over from the others, two seconds.
+/// An operator makes sentinels forget a master and monitor another one; then their epochs begin again.
+const UNNAMED: Duration = Duration::from_secs(5);
 
 /// The messages of sentinels that matter. The first one is published just before a replica is promoted.
 pub(super) const CHANNELS: [&str; 6] = [
@@ -78,6 +84,8 @@ fn words(value: &Value) -> Option<&str> {
 pub(super) struct Switch {
     /// Connections of an earlier generation must be given up.
     generation: watch::Sender<u64>,
+    /// The number of sentinels.
+    sentinels: usize,
     // Locked for a few instructions, never across an await.
     state: Mutex<State>,
 }
@@ -90,11 +98,19 @@ struct State {
     promotion: Option<Instant>,
     /// The master that a sentinel announced last.
     announced: Option<(String, u16)>,
+    /// Since when sentinels name only other masters than that of the last connection.
+    others: Option<Others>,
+}
+
+struct Others {
+    since: Instant,
+    /// The sentinels that do so.
+    sentinels: BTreeSet<usize>,
 }
 
 impl Switch {
-    pub(super) fn new() -> Self {
-        Self { generation: watch::Sender::new(0), state: Mutex::default() }
+    pub(super) fn new(sentinels: usize) -> Self {
+        Self { generation: watch::Sender::new(0), sentinels, state: Mutex::default() }
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -115,7 +131,9 @@ impl Switch {
 
     /// Remembers the master to which a connection was opened.
     pub(super) fn connected(&self, view: View) {
-        self.state().master = Some(view);
+        let mut state = self.state();
+        state.master = Some(view);
+        state.others = None;
     }
 
     /// Returns whether a promotion has been announced and has not ended, however long ago.
@@ -153,16 +171,22 @@ impl Switch {
         self.supersede();
     }
 
-    /// Gives the connection up if a sentinel knows a newer master.
-    pub(super) fn learn(&self, view: View) {
+    /// Gives the connection up if this sentinel knows a newer master, or if most of them have had another one for
+    /// [`UNNAMED`] and none has this one any more.
+    pub(super) fn learn(&self, sentinel: usize, view: View) {
         let mut state = self.state();
-        let Some(master) = &mut state.master else { return };
-        if view.epoch <= master.epoch {
-            return;
-        }
+        let Some(master) = &state.master else { return };
         let is_another = (&view.host, view.port) != (&master.host, master.port);
-        *master = view;
-        if is_another {
+        let is_newer = view.epoch > master.epoch;
+        let is_given_up = is_another && state.is_unnamed(sentinel, self.sentinels / 2 + 1);
+        if !is_another {
+            state.others = None;
+        }
+        if is_newer || is_given_up {
+            state.master = Some(view);
+            state.others = None;
+        }
+        if is_another && (is_newer || is_given_up) {
             state.promotion = None;
             self.supersede();
         }
@@ -174,6 +198,17 @@ impl Switch {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Notes that a sentinel names another master. Returns whether so many do, and have done so for so long, that
+    /// this one is abandoned.
+    fn is_unnamed(&mut self, sentinel: usize, most: usize) -> bool {
+        let new = || Others { since: Instant::now(), sentinels: BTreeSet::new() };
+        let others = self.others.get_or_insert_with(new);
+        others.sentinels.insert(sentinel);
+        others.sentinels.len() >= most && others.since.elapsed() >= UNNAMED
     }
 }
 
@@ -211,20 +246,20 @@ mod tests {
 
     #[test]
     fn a_connection_is_given_up_before_the_promotion_and_after_it() {
-        let switch = Switch::new();
+        let switch = Switch::new(3);
         switch.connected(view(0, 1));
         switch.notice(Event::Promoting);
         assert_eq!((switch.generation(), switch.is_promoting()), (1, true));
         // A second sentinel does not begin it again, and an old answer does not end it.
         switch.notice(Event::Promoting);
-        switch.learn(view(0, 1));
+        switch.learn(0, view(0, 1));
         assert_eq!((switch.generation(), switch.is_promoting()), (1, true));
-        switch.learn(view(1, 2));
+        switch.learn(0, view(1, 2));
         assert_eq!((switch.generation(), switch.is_promoting()), (2, false));
         // The others report the same master later, and one has not noticed yet.
         switch.connected(view(1, 2));
         for late in [view(1, 2), view(0, 1)] {
-            switch.learn(late);
+            switch.learn(1, late);
         }
         switch.notice(Event::Ended);
         assert_eq!((switch.generation(), switch.is_promoting()), (2, false));
@@ -232,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_promotion_that_is_given_up_ends() {
-        let switch = Switch::new();
+        let switch = Switch::new(3);
         switch.connected(view(3, 1));
         switch.notice(Event::Promoting);
         switch.notice(Event::Ended);
@@ -241,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_promotion_whose_end_nobody_announced_does_not_hide_the_next_one() {
-        let switch = Switch::new();
+        let switch = Switch::new(3);
         switch.connected(view(3, 1));
         switch.notice(Event::Promoting);
         switch.state().promotion = Instant::now().checked_sub(PROMOTION);
@@ -253,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_switch_counts_even_if_the_epochs_are_unknown() {
-        let switch = Switch::new();
+        let switch = Switch::new(3);
         switch.connected(view(0, 1));
         switch.notice(Event::Switched("10.0.0.1".to_owned(), 1));
         assert_eq!(switch.generation(), 0);
@@ -262,13 +297,40 @@ mod tests {
         assert_eq!(switch.announced(), Some(("10.0.0.1".to_owned(), 2)));
     }
 
+    #[test]
+    fn a_master_that_most_sentinels_have_forgotten_is_given_up() {
+        let switch = Switch::new(3);
+        let wait = || {
+            let others = &mut switch.state().others;
+            let others = others.as_mut().expect("a sentinel names another master");
+            others.since =
+                others.since.checked_sub(UNNAMED).expect("the machine has run for longer");
+        };
+        switch.connected(view(2, 1));
+        // One alone may be cut off, and two may not have heard of a fail-over yet.
+        switch.learn(0, view(0, 2));
+        wait();
+        switch.learn(0, view(0, 2));
+        assert_eq!(switch.generation(), 0);
+        switch.learn(2, view(2, 1));
+        switch.learn(0, view(0, 2));
+        switch.learn(1, view(0, 2));
+        assert_eq!(switch.generation(), 0);
+        wait();
+        switch.learn(1, view(0, 2));
+        assert_eq!(switch.generation(), 1);
+        switch.connected(view(0, 2));
+        switch.learn(2, view(0, 2));
+        assert_eq!(switch.generation(), 1);
+    }
+
     #[tokio::test]
     async fn a_connection_can_be_held_until_its_end() {
-        let switch = Switch::new();
+        let switch = Switch::new(3);
         switch.connected(view(0, 1));
         let ended = async {
             tokio::task::yield_now().await;
-            switch.learn(view(1, 2));
+            switch.learn(0, view(1, 2));
         };
         tokio::join!(switch.superseded(0), ended);
         switch.superseded(0).await;

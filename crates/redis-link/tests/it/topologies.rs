@@ -67,6 +67,38 @@ async fn no_write_goes_to_a_master_that_the_sentinels_are_replacing() {
     tracked.recv().await.unwrap();
 }
 
+/// An operator makes the sentinels monitor another server under the same name. Their epochs begin again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_the_sentinels_no_longer_monitor_is_given_up() {
+    let sentinel = Sentinel::start_with(1, 3);
+    let client = Client::open(&sentinel.url()).unwrap();
+    let write = async || client.call(&[b"SET", b"key", b"value"]).await.is_ok();
+    assert!(write().await);
+    sentinel.fail_over();
+    sentinel.wait_for_failover();
+    testkit::until("the client has followed", write).await;
+    let other = RedisServer::start();
+    sentinel.monitor(&other);
+    testkit::until("the client follows the sentinels", async || {
+        write().await && redis::cmd("EXISTS").arg("key").query(&mut other.connection()).unwrap()
+    })
+    .await;
+}
+
+/// A sentinel that is cut off from the others names a master that is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_sentinel_that_names_an_old_master_does_no_harm() {
+    let sentinel = Sentinel::start();
+    sentinel.fail_over();
+    sentinel.wait_for_failover();
+    let mut stale = Sentinel::start_with(0, 1);
+    stale.master().kill();
+    let url = format!("redis-sentinel://{},{}/m", stale.addresses(), sentinel.addresses());
+    let client = Client::open(&url).unwrap();
+    testkit::until("the fail-over has ended", async || client.check().await.is_ok()).await;
+    assert_eq!(client.call(&[b"SET", b"key", b"value"]).await.unwrap(), ok());
+}
+
 fn ok() -> Reply {
     Reply::Bytes("OK".into())
 }
@@ -117,6 +149,29 @@ async fn on_a_cluster_the_replicas_of_the_keys_primary_count() {
         assert_eq!(written.is_ok(), is_served(key), "{key}: {written:?}");
     }
     cluster.replicas()[1].resume();
+}
+
+/// As it is when the servers of a cluster are replaced one after the other.
+#[tokio::test]
+async fn a_cluster_stays_in_use_when_the_only_named_node_is_gone() {
+    let mut cluster = RedisCluster::with_replicas(3);
+    let client = patient(&format!("redis-cluster://{}", cluster.servers()[0].address()));
+    let write = async || {
+        for key in ["a", "b", "c", "d", "e", "f"] {
+            if client.call(&[b"SET", key.as_bytes(), b"1"]).await.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    assert!(write().await);
+    cluster.server_mut(0).kill();
+    testkit::until("the replica has the slots", write).await;
+    for server in cluster.servers()[1..].iter().chain(cluster.replicas()) {
+        let kill = redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").clone();
+        kill.exec(&mut server.connection()).unwrap();
+    }
+    testkit::until("the connections are replaced", write).await;
 }
 
 /// As it is when a host is cut off from the others, and another one has its slots.
