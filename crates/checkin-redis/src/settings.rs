@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use checkin_storage::Finding;
-use redis_link::Reply;
+use checkin_storage::{Finding, Severity};
+use futures_util::future::join_all;
+use redis_link::{Client, Obstacle};
 
 use crate::connection::Connection;
 use crate::info::{Info, info, is_cluster};
-use crate::reply::{text, texts};
+use crate::reply::{array, text, texts};
 
 /// The part of its memory limit above which a server is nearly full.
 const NEARLY_FULL_PERCENT: u64 = 80;
@@ -41,10 +42,50 @@ pub(crate) async fn findings(redis: &Connection, replicas: u32) -> Vec<Finding> 
     if !is_cluster(redis).await {
         inspect(&replication, "replication", "role", role);
     }
-    findings.extend(sync_policy(redis).await);
+    findings.extend(sync_policy(&redis.client).await);
     findings.extend(replication.filter(|_| replicas > 0).map(|info| connected(&info, replicas)));
     findings.extend(clock_difference(redis).await);
+    findings.extend(of_replicas(redis).await);
     findings
+}
+
+/// Returns the problems of the replicas that may become masters. None if `ROLE` is forbidden.
+async fn of_replicas(redis: &Connection) -> Vec<Finding> {
+    let replicas = redis.client.replicas().await.unwrap_or_default();
+    join_all(replicas.iter().map(async |(address, replica)| of_replica(address, replica).await))
+        .await
+        .concat()
+}
+
+async fn of_replica(address: &str, replica: &Client) -> Vec<Finding> {
+    // It is no obstacle here that it is a replica, or a server of a cluster.
+    if let Err(obstacle) = replica.check().await
+        && !matches!(obstacle, Obstacle::Replica | Obstacle::Cluster)
+    {
+        return vec![Finding::warning(
+            format!("the replica {address} cannot be examined: {obstacle}"),
+            "make it reachable from here, or compare its settings with those of its master by hand",
+        )];
+    }
+    let section = async |name: &str| {
+        let info = replica.call(&[b"INFO", name.as_bytes()]).await;
+        info.ok().and_then(|info| text(info).ok()).unwrap_or_default()
+    };
+    // Then it never becomes a master.
+    if Node(&section("replication").await).number("slave_priority") == Some(0) {
+        return Vec::new();
+    }
+    let (memory, persistent) = (section("memory").await, section("persistence").await);
+    let found =
+        [eviction(Node(&memory)), persistence(Node(&persistent)), saving(Node(&persistent))];
+    let found = found.into_iter().flatten();
+    let mut problems: Vec<_> = found.filter(|found| found.severity == Severity::Problem).collect();
+    problems.extend(sync_policy(replica).await);
+    for problem in &mut problems {
+        problem.what =
+            format!("on the replica {address}, which may become the master: {}", problem.what);
+    }
+    problems
 }
 
 /// A function that makes a finding from a section of one node's `INFO`, or none if it lacks the field.
@@ -96,11 +137,14 @@ fn eviction(node: Node<'_>) -> Option<Finding> {
 
 fn memory(node: Node<'_>) -> Option<Finding> {
     let used = node.number("used_memory")?;
-    let limit = node.number("maxmemory").unwrap_or(0);
-    // Without a limit of its own, the machine's memory is the limit.
-    let (limit, whose) = match limit {
-        0 => (node.number("total_system_memory").unwrap_or(0), "of the machine"),
-        limit => (limit, "of maxmemory"),
+    let machine = node.number("total_system_memory").unwrap_or(0);
+    let maximum = node.number("maxmemory").unwrap_or(0);
+    let is_beyond = 0 < machine && machine < maximum;
+    let (limit, whose) = match maximum {
+        // Without a limit of its own, the machine's memory is the limit.
+        0 => (machine, "of the machine"),
+        _ if is_beyond => (machine, "of the machine, which is less than maxmemory"),
+        maximum => (maximum, "of maxmemory"),
     };
     if limit == 0 {
         return None;
@@ -109,6 +153,10 @@ fn memory(node: Node<'_>) -> Option<Finding> {
     let what =
         format!("Redis uses {} of {} MiB {whose} ({percent} %)", mebibytes(used), mebibytes(limit));
     Some(match percent {
+        _ if is_beyond => Finding::warning(
+            format!("{what}: the system may end Redis before it refuses writes"),
+            "`redis-cli CONFIG SET maxmemory BYTES` with at most half of the memory of the machine",
+        ),
         100.. => Finding::problem(
             format!("{what}: it refuses writes"),
             "`redis-cli CONFIG SET maxmemory BYTES` with a higher number, or delete what is not needed",
@@ -174,23 +222,31 @@ fn connected(info: &Info, wanted: u32) -> Finding {
     )
 }
 
-/// Returns a finding if the append-only file is not synced. None if `CONFIG` is forbidden.
-async fn sync_policy(redis: &Connection) -> Option<Finding> {
-    let read = ["CONFIG", "GET", "appendfsync"];
-    let policy = texts(redis.call(&read).await.ok()?).ok()?.pop()?;
-    (policy == "no").then(|| {
+/// Returns a finding if the append-only file of a server is not synced. None if `CONFIG` is forbidden.
+async fn sync_policy(client: &Client) -> Option<Finding> {
+    let policies = client.call_each(&[b"CONFIG", b"GET", b"appendfsync"]).await.ok()?;
+    let mut policies = policies.into_iter().filter_map(|policy| texts(policy).ok()?.pop());
+    policies.any(|policy| policy == "no").then(|| {
         Finding::problem(
             "with appendfsync no, a loss of power loses the check-ins of about the last 30 s",
-            "`redis-cli CONFIG SET appendfsync everysec`, or always",
+            "`redis-cli CONFIG SET appendfsync everysec`, or always, on each server",
         )
     })
 }
 
 async fn clock_difference(redis: &Connection) -> Option<Finding> {
-    let Ok(Reply::Array(time)) = redis.call(&["TIME"]).await else { return None };
-    let seconds = text(time.into_iter().next()?).ok()?.parse::<u64>().ok()?;
-    // The whole seconds of Redis differ by up to one from its time.
-    let (redis_ms, now_ms) = (seconds * 1000 + 500, redis.clock.now_ms());
+    let times = redis.client.call_each(&[b"TIME"]).await.ok()?;
+    let times = times.into_iter().filter_map(|time| {
+        let seconds = text(array(time).ok()?.into_iter().next()?).ok()?.parse::<u64>().ok()?;
+        // The whole seconds of Redis differ by up to one from its time.
+        Some(seconds * 1000 + 500)
+    });
+    largest_difference(times, redis.clock.now_ms())
+}
+
+/// Returns a finding about the server whose clock is furthest from that of this machine.
+fn largest_difference(times_ms: impl Iterator<Item = u64>, now_ms: u64) -> Option<Finding> {
+    let redis_ms = times_ms.max_by_key(|time| time.abs_diff(now_ms))?;
     let difference = redis_ms.abs_diff(now_ms);
     (difference > CLOCK_DIFFERENCE_MS).then(|| {
         let is = if redis_ms > now_ms { "ahead of" } else { "behind" };
@@ -232,6 +288,8 @@ mod tests {
             (memory, "used_memory:80\r\nmaxmemory:100\r\n", warning),
             (memory, "used_memory:100\r\nmaxmemory:100\r\n", problem),
             (memory, "used_memory:90\r\nmaxmemory:0\r\ntotal_system_memory:100\r\n", warning),
+            (memory, "used_memory:1\r\nmaxmemory:101\r\ntotal_system_memory:100\r\n", warning),
+            (memory, "used_memory:1\r\nmaxmemory:100\r\ntotal_system_memory:100\r\n", fine),
             (persistence, "aof_enabled:0\r\n", problem),
             (persistence, "aof_enabled:1\r\n", fine),
             (saving, "rdb_last_bgsave_status:ok\r\naof_last_write_status:ok\r\n", fine),
@@ -242,6 +300,14 @@ mod tests {
             assert_eq!(check(Node(section)).unwrap().severity, severity, "{section}");
         }
         assert_eq!(memory(Node("used_memory:1\r\n")), None);
+    }
+
+    #[test]
+    fn the_clock_that_differs_most_counts() {
+        let found = |times: &[u64]| largest_difference(times.iter().copied(), 100_000);
+        assert_eq!(found(&[100_500, 98_000, 102_000]), None);
+        let found = found(&[100_500, 40_500, 110_500]).unwrap();
+        assert_eq!(found.what, "the clock of Redis is 59 s behind that of this machine");
     }
 
     #[test]

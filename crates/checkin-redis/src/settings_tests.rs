@@ -1,7 +1,8 @@
 //! Tests of what the doctor finds in the settings of a server and in the permissions of a login.
 
 use checkin_storage::{Finding, Health, Severity};
-use testkit::RedisServer;
+use redis_link::redis;
+use testkit::{RedisCluster, RedisServer, Sentinel};
 
 use super::RedisStorage;
 use super::tests::{ask, patient, storage};
@@ -39,6 +40,63 @@ pub(super) async fn problems(storage: &RedisStorage) -> Vec<Finding> {
     let mut findings = storage.diagnose().await.unwrap();
     findings.retain(|finding| finding.severity == Severity::Problem);
     findings
+}
+
+#[tokio::test]
+async fn a_diagnosis_finds_the_settings_of_each_primary_of_a_cluster() {
+    let cluster = RedisCluster::start(3);
+    let storage = RedisStorage::new(patient(&cluster.url()), "ncc", 1);
+    assert_eq!(problems(&storage).await, []);
+    for server in cluster.servers() {
+        for (setting, wrong, right) in [
+            ("appendfsync", "no", "everysec"),
+            ("maxmemory-policy", "allkeys-lru", "noeviction"),
+            ("appendonly", "no", "yes"),
+        ] {
+            let set = |value: &str| {
+                let mut set = redis::cmd("CONFIG");
+                set.arg("SET").arg(setting).arg(value).exec(&mut server.connection()).unwrap();
+            };
+            set(wrong);
+            let problems = problems(&storage).await;
+            assert!(matches!(&problems[..], [_]), "{setting} {wrong}: {problems:?}");
+            set(right);
+        }
+    }
+}
+
+/// A replica with other settings would lose data as soon as it is the master.
+#[tokio::test]
+async fn a_diagnosis_finds_the_settings_of_replicas() {
+    let sentinel = Sentinel::start();
+    let storage = RedisStorage::new(patient(&sentinel.url()), "ncc", 1);
+    let set = |setting: &str, value: &str| {
+        let mut set = redis::cmd("CONFIG");
+        let mut replica = sentinel.replica().connection();
+        set.arg("SET").arg(setting).arg(value).exec(&mut replica).unwrap();
+    };
+    assert_eq!(problems(&storage).await, []);
+    for (setting, wrong, right) in [
+        ("maxmemory-policy", "volatile-lru", "noeviction"),
+        ("appendonly", "no", "yes"),
+        ("appendfsync", "no", "always"),
+    ] {
+        set(setting, wrong);
+        let problems_now = problems(&storage).await;
+        let [problem] = &problems_now[..] else { panic!("{setting}: {problems_now:?}") };
+        let address = format!("127.0.0.1:{}", sentinel.replica().port());
+        assert!(problem.what.contains(&address), "{problem:?}");
+        // It never becomes the master.
+        set("replica-priority", "0");
+        assert_eq!(problems(&storage).await, []);
+        set("replica-priority", "100");
+        set(setting, right);
+    }
+    sentinel.replica().pause();
+    let findings = storage.diagnose().await.unwrap();
+    let unknown = findings.iter().find(|finding| finding.what.contains("cannot be examined"));
+    assert_eq!(unknown.unwrap().severity, Severity::Warning, "{findings:?}");
+    sentinel.replica().resume();
 }
 
 #[tokio::test]

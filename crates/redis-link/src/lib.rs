@@ -35,7 +35,7 @@
 //! - [`Client::track`] is notified of each change of a key, for a cache in front of Redis.
 //! - [`Client::replicated`] gives writes that return when replicas have them.
 //! - [`Client::observe`] reports each request and each new connection, for metrics and traces.
-//! - [`Client::scan`] lists the keys of all primaries.
+//! - [`Client::scan`] lists the keys of all primaries, and [`Client::call_each`] asks each of them the same.
 //! - [`Client::from_connection`] reuses a connection of redis-rs that the program already has.
 //!
 //! # TLS
@@ -72,6 +72,7 @@ mod client;
 mod cluster;
 mod connection;
 mod connector;
+mod each_server;
 mod error;
 mod keys;
 mod link;

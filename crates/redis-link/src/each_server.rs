@@ -1,0 +1,86 @@
+//! Asks every server of a deployment the same.
+
+use crate::address::{Address, Deployment, info};
+use crate::client::Client;
+use crate::error::Error;
+use crate::reply::Reply;
+use crate::request::command;
+use crate::tls;
+
+impl Client {
+    /// Sends a command without keys to every primary of a cluster, one after the other, or to the only server.
+    /// Returns their replies. [`call`](Self::call) sends such a command to any one of them.
+    ///
+    /// ```no_run
+    /// # async fn example(client: redis_link::Client) -> Result<(), redis_link::Error> {
+    /// for policy in client.call_each(&[b"CONFIG", b"GET", b"appendfsync"]).await? {
+    ///     println!("{policy:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call), if one of them does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some of the servers may have carried out the command.
+    pub async fn call_each(&self, words: &[&[u8]]) -> Result<Vec<Reply>, Error> {
+        if !self.is_cluster() {
+            return Ok(vec![self.call(words).await?]);
+        }
+        let mut replies = Vec::new();
+        for slot in self.primaries().await?.into_values() {
+            replies.push(self.call_at(command(words), slot).await?);
+        }
+        Ok(replies)
+    }
+
+    /// Returns the replicas of the server, of the master that the sentinels name, or of every primary of a cluster:
+    /// their addresses as `host:port`, and a client of each, with the login of this one. A replica may be
+    /// unreachable from here, because it announces another address.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call), if a server does not answer or forbids the command `ROLE`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is safe at any time.
+    pub async fn replicas(&self) -> Result<Vec<(String, Self)>, Error> {
+        let roles = self.call_each(&[b"ROLE"]).await?;
+        let addresses = roles.into_iter().flat_map(replicas);
+        addresses
+            .map(|(host, port)| Ok((format!("{host}:{port}"), self.beside(host, port)?)))
+            .collect()
+    }
+
+    /// Returns a client of another server of this deployment.
+    fn beside(&self, host: String, port: u16) -> Result<Self, Error> {
+        let Address { deployment, tls } = self.address().ok_or_else(Error::has_no_address)?;
+        let settings = match deployment {
+            Deployment::Server(server) => Some(server.redis_settings()),
+            Deployment::Sentinel(address) => Some(&address.server),
+            Deployment::Cluster(nodes) => nodes.first().map(|node| node.redis_settings()),
+        };
+        let settings = settings.ok_or_else(Error::has_no_address)?;
+        let server = info(tls::address(host, port, tls.as_ref()), settings)?;
+        let address = Address { deployment: Deployment::Server(server), tls: tls.clone() };
+        Self::at(address, self.links().timeouts)
+    }
+}
+
+/// Returns the hosts and ports of the replicas from the reply of a master to `ROLE`.
+fn replicas(role: Reply) -> Vec<(String, u16)> {
+    let Reply::Array(role) = role else { return Vec::new() };
+    let Some(Reply::Array(replicas)) = role.into_iter().nth(2) else { return Vec::new() };
+    let text = |reply: Reply| String::from_utf8(reply.into_bytes()?.to_vec()).ok();
+    let address = |replica| {
+        let Reply::Array(replica) = replica else { return None };
+        let mut replica = replica.into_iter();
+        Some((text(replica.next()?)?, text(replica.next()?)?.parse().ok()?))
+    };
+    replicas.into_iter().filter_map(address).collect()
+}
