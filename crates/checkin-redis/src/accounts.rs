@@ -8,7 +8,7 @@
 //! own user again.
 
 use checkin_domain::{Email, MAX_SAFE_INTEGER, User, UserId};
-use checkin_storage::{Credentials, NewUser, Result, StorageError};
+use checkin_storage::{Admitted, Credentials, NewUser, Result, StorageError};
 use redis_link::{Reply, Script};
 
 use crate::connection::Connection;
@@ -115,16 +115,19 @@ impl Accounts<'_> {
         }
     }
 
-    /// Runs a script that returns the epoch, unless it changed nothing.
+    /// Runs a script that returns the epoch, unless it changed nothing. `by` asks for it.
     pub(crate) async fn change_standing(
         &self,
         script: &Script,
-        id: UserId,
+        (id, by): (UserId, Option<&Admitted>),
         words: &[&str],
     ) -> Result<Option<u64>> {
-        let keys = self.0.keys.of_account(id);
-        let keys = keys.each_ref().map(String::as_str);
-        match self.0.run_replicated(script, &keys, words).await? {
+        let (keys, factor) = (self.0.keys.of_account(id), self.0.keys.second_factor(id));
+        let keys: Vec<&str> = keys.iter().chain([&factor]).map(String::as_str).collect();
+        let epoch = by.map(|by| by.epoch.to_string()).unwrap_or_default();
+        let handle = by.and_then(|by| by.handle.as_deref()).unwrap_or_default();
+        let words: Vec<&str> = [&*epoch, handle].into_iter().chain(words.iter().copied()).collect();
+        match self.0.run_replicated(script, &keys, &words).await? {
             Reply::Nil => Ok(None),
             epoch => number(epoch).map(|epoch| Some(epoch.unsigned_abs())),
         }

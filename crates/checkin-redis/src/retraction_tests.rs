@@ -60,7 +60,7 @@ async fn a_batch_that_is_applied_again_after_the_account_was_deleted_leaves_it_i
     let server = RedisServer::start();
     let (storage, checkin) = with_checkin(&server).await;
     let change = AccountChange::Status(Status::Deleted);
-    storage.change_account(checkin.user, change).await.unwrap();
+    storage.change_account(checkin.user, None, change).await.unwrap();
     storage.retract_all(checkin.user).await.unwrap();
     // As if the processor had failed after it moved the user, and before it moved the checkpoint.
     ask(&storage, "ZADD ncc:users:at:2 GT 5 1").await;
@@ -81,7 +81,7 @@ async fn a_batch_that_was_read_before_its_account_was_erased_is_counted_without_
     let batch = storage.read(&lease, checkin.id, 9).await.unwrap();
     storage.figures().apply(&batch.checkins()).await.unwrap();
     let change = AccountChange::Status(Status::Deleted);
-    storage.change_account(checkin.user, change).await.unwrap();
+    storage.change_account(checkin.user, None, change).await.unwrap();
     storage.retract_all(checkin.user).await.unwrap();
     let last = batch.entries.last().unwrap().id();
     let partition = super::partition::Partition { redis: &storage.redis, number: 0 };

@@ -37,6 +37,7 @@ pub(crate) struct Scripts {
     pub(crate) renew_password: Script,
     pub(crate) raise_epoch: Script,
     pub(crate) change_account: Script,
+    pub(crate) change_second_factor: Script,
     pub(crate) erase_account: Script,
     pub(crate) open_account: Script,
     pub(crate) add_search: Script,
@@ -182,16 +183,35 @@ impl Default for Scripts {
             account: Script::named("account", include_str!("scripts/account.lua")),
             change_password: Script::named(
                 "change_password",
-                include_str!("scripts/change_password.lua"),
+                concat!(
+                    include_str!("scripts/still_admits.lua"),
+                    include_str!("scripts/change_password.lua")
+                ),
             ),
             renew_password: Script::named(
                 "renew_password",
                 include_str!("scripts/renew_password.lua"),
             ),
-            raise_epoch: Script::named("raise_epoch", include_str!("scripts/raise_epoch.lua")),
+            raise_epoch: Script::named(
+                "raise_epoch",
+                concat!(
+                    include_str!("scripts/still_admits.lua"),
+                    include_str!("scripts/raise_epoch.lua")
+                ),
+            ),
             change_account: Script::named(
                 "change_account",
-                include_str!("scripts/change_account.lua"),
+                concat!(
+                    include_str!("scripts/still_admits.lua"),
+                    include_str!("scripts/change_account.lua")
+                ),
+            ),
+            change_second_factor: Script::named(
+                "change_second_factor",
+                concat!(
+                    include_str!("scripts/still_admits.lua"),
+                    include_str!("scripts/change_second_factor.lua")
+                ),
             ),
             erase_account: Script::named(
                 "erase_account",

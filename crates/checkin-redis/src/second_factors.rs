@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use checkin_domain::UserId;
-use checkin_storage::{PendingName, PendingSteps, Result, SecondFactors};
+use checkin_storage::{Admitted, PendingName, PendingSteps, Result, SecondFactors};
 use redis_link::Reply;
 
 use crate::RedisStorage;
+use crate::accounts::Accounts;
 use crate::clock::milliseconds;
 use crate::reply::{number, text};
 
@@ -28,6 +29,18 @@ impl SecondFactors for RedisStorage {
         let words = [expected, new].map(Option::unwrap_or_default);
         let replaced = self.redis.run_replicated(script, &[&account, &factor], &words).await?;
         Ok(number(replaced)? == 1)
+    }
+
+    async fn change_second_factor(
+        &self,
+        user: UserId,
+        by: &Admitted,
+        expected: Option<&str>,
+        new: Option<&str>,
+    ) -> Result<Option<u64>> {
+        let script = &self.redis.scripts.change_second_factor;
+        let words = [expected, new].map(Option::unwrap_or_default);
+        Accounts(&self.redis).change_standing(script, (user, Some(by)), &words).await
     }
 }
 

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use checkin_domain::number::decimal;
 use checkin_domain::{Email, LocationId, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
+    AccountChange, Admitted, Credentials, NewUser, Registered, Result, Role, Standing, Status,
     Users, readable,
 };
 use redis_link::Reply;
@@ -88,11 +88,9 @@ impl Users for RedisStorage {
         read_standing(self.redis.call(&["MGET", &epoch, &kept, &status, &role]).await?)
     }
 
-    async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>> {
-        let epoch = kept.and_then(|kept| kept.epoch).map(|epoch| epoch.to_string());
-        let words = kept.map(|kept| [kept.handle.as_str(), epoch.as_deref().unwrap_or_default()]);
-        let words = words.as_ref().map_or(&[][..], |words| words);
-        Accounts(&self.redis).change_standing(&self.redis.scripts.raise_epoch, id, words).await
+    async fn raise_epoch(&self, id: UserId, by: Option<&Admitted>) -> Result<Option<u64>> {
+        let script = &self.redis.scripts.raise_epoch;
+        Accounts(&self.redis).change_standing(script, (id, by), &[]).await
     }
 
     async fn register(&self, new: NewUser) -> Result<Registered> {
@@ -130,12 +128,11 @@ impl Users for RedisStorage {
     async fn change_password(
         &self,
         id: UserId,
-        expected: Option<u64>,
+        by: Option<&Admitted>,
         new: &PasswordHash,
     ) -> Result<Option<u64>> {
-        let expected = expected.map(|epoch| epoch.to_string());
-        let words: Vec<&str> = [new.as_str()].into_iter().chain(expected.as_deref()).collect();
-        Accounts(&self.redis).change_standing(&self.redis.scripts.change_password, id, &words).await
+        let script = &self.redis.scripts.change_password;
+        Accounts(&self.redis).change_standing(script, (id, by), &[new.as_str()]).await
     }
 
     async fn renew_password(
@@ -151,13 +148,19 @@ impl Users for RedisStorage {
         number(renewed).map(|renewed| renewed == 1)
     }
 
-    async fn change_account(&self, id: UserId, change: AccountChange) -> Result<Option<u64>> {
+    async fn change_account(
+        &self,
+        id: UserId,
+        by: Option<&Admitted>,
+        change: AccountChange,
+    ) -> Result<Option<u64>> {
         // The number of the key, the new value, and the value of an account that has none.
         let words = match change {
             AccountChange::Status(status) => ["4", status.as_str(), Status::default().as_str()],
             AccountChange::Role(role) => ["5", role.as_str(), Role::default().as_str()],
         };
-        Accounts(&self.redis).change_standing(&self.redis.scripts.change_account, id, &words).await
+        let script = &self.redis.scripts.change_account;
+        Accounts(&self.redis).change_standing(script, (id, by), &words).await
     }
 
     async fn erase(&self, id: UserId) -> Result<bool> {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use checkin_domain::UserId;
-use checkin_storage::{PendingName, PendingSteps, Result, SecondFactors};
+use checkin_storage::{Admitted, PendingName, PendingSteps, Result, SecondFactors, Standing};
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, params};
 
-use crate::{SqliteStorage, column};
+use crate::{SqliteStorage, column, users};
 
 /// Maximum number of expired steps that are deleted with each new one. It is more than one, so that their
 /// number does not grow.
@@ -34,18 +34,28 @@ impl SecondFactors for SqliteStorage {
             if !is_there || factor(connection, user)? != expected {
                 return Ok(false);
             }
-            match new {
-                Some(new) => {
-                    let sql = "INSERT INTO second_factors VALUES (?1, ?2)
-                               ON CONFLICT DO UPDATE SET factor = ?2";
-                    connection.prepare_cached(sql)?.execute(params![user, new])?;
-                }
-                None => {
-                    let sql = "DELETE FROM second_factors WHERE user_id = ?1";
-                    connection.prepare_cached(sql)?.execute([user])?;
-                }
-            }
+            replace(connection, user, new.as_deref())?;
             Ok(true)
+        };
+        self.file.write(write).await
+    }
+
+    async fn change_second_factor(
+        &self,
+        user: UserId,
+        by: &Admitted,
+        expected: Option<&str>,
+        new: Option<&str>,
+    ) -> Result<Option<u64>> {
+        let (user, by) = (column::number(user.get()), by.clone());
+        let (expected, new) = (expected.map(str::to_owned), new.map(str::to_owned));
+        let write = move |connection: &Connection| {
+            let Some(now) = users::admitting(connection, user, Some(&by))? else { return Ok(None) };
+            if factor(connection, user)? != expected {
+                return Ok(None);
+            }
+            replace(connection, user, new.as_deref())?;
+            users::raise(connection, user, &Standing { kept: by.handle, ..now }).map(Some)
         };
         self.file.write(write).await
     }
@@ -90,6 +100,21 @@ impl PendingSteps for SqliteStorage {
         };
         self.file.write(take).await
     }
+}
+
+fn replace(connection: &Connection, user: i64, new: Option<&str>) -> rusqlite::Result<()> {
+    match new {
+        Some(new) => {
+            let sql = "INSERT INTO second_factors VALUES (?1, ?2)
+                       ON CONFLICT DO UPDATE SET factor = ?2";
+            connection.prepare_cached(sql)?.execute(params![user, new])
+        }
+        None => {
+            let sql = "DELETE FROM second_factors WHERE user_id = ?1";
+            connection.prepare_cached(sql)?.execute([user])
+        }
+    }
+    .map(drop)
 }
 
 fn factor(connection: &Connection, user: i64) -> rusqlite::Result<Option<String>> {

@@ -347,7 +347,7 @@ async fn tables_of_version_7_are_upgraded() {
     let standing = Standing { epoch: 3, kept, ..Standing::default() };
     assert_eq!(storage.standing(id).await.unwrap(), standing);
     let disabled = AccountChange::Status(Status::Disabled);
-    assert_eq!(storage.change_account(id, disabled).await.unwrap(), Some(4));
+    assert_eq!(storage.change_account(id, None, disabled).await.unwrap(), Some(4));
 }
 
 /// A file of version 8, which had no second factors.

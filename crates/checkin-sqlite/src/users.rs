@@ -6,7 +6,7 @@ use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Params, Row, 
 use super::{SqliteStorage, column, private};
 use checkin_domain::{Email, MAX_SAFE_INTEGER, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
+    AccountChange, Admitted, Credentials, NewUser, Registered, Result, Role, Standing, Status,
     Users,
 };
 
@@ -73,17 +73,13 @@ impl Users for SqliteStorage {
         self.file.look_up(move |connection| standing(connection, number)).await
     }
 
-    async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>> {
-        let (number, kept) = (column::number(id.get()), kept.cloned());
+    async fn raise_epoch(&self, id: UserId, by: Option<&Admitted>) -> Result<Option<u64>> {
+        let (number, by) = (column::number(id.get()), by.cloned());
         let write = move |connection: &Connection| {
-            let Some(now) = standing_of_existing(connection, number)? else { return Ok(None) };
-            match kept {
-                Some(kept) if !now.admits(kept.epoch, || kept.handle.clone()) => Ok(None),
-                kept => {
-                    let kept = kept.map(|kept| kept.handle);
-                    raise(connection, number, &Standing { kept, ..now }).map(Some)
-                }
-            }
+            let now = admitting(connection, number, by.as_ref())?;
+            let Some(now) = now else { return Ok(None) };
+            let kept = by.and_then(|by| by.handle);
+            raise(connection, number, &Standing { kept, ..now }).map(Some)
         };
         self.file.write(write).await
     }
@@ -91,22 +87,17 @@ impl Users for SqliteStorage {
     async fn change_password(
         &self,
         id: UserId,
-        expected: Option<u64>,
+        by: Option<&Admitted>,
         new: &PasswordHash,
     ) -> Result<Option<u64>> {
-        let (number, new) = (column::number(id.get()), new.clone());
+        let (number, by, new) = (column::number(id.get()), by.cloned(), new.clone());
         let write = move |connection: &Connection| {
-            let now = standing(connection, number)?;
-            let is_allowed = match expected {
-                Some(epoch) => now.is_active() && now.epoch == epoch,
-                None => now.status != Status::Deleted,
+            let now = admitting(connection, number, by.as_ref())?;
+            let Some(now) = now.filter(|now| now.status != Status::Deleted) else {
+                return Ok(None);
             };
             let sql = "UPDATE accounts SET password = ?2 WHERE id = ?1";
-            let is_changed = is_allowed
-                && connection.prepare_cached(sql)?.execute(params![number, new.as_str()])? == 1;
-            if !is_changed {
-                return Ok(None);
-            }
+            connection.prepare_cached(sql)?.execute(params![number, new.as_str()])?;
             raise(connection, number, &Standing { kept: None, ..now }).map(Some)
         };
         self.file.write(write).await
@@ -128,10 +119,15 @@ impl Users for SqliteStorage {
         self.file.write(write).await
     }
 
-    async fn change_account(&self, id: UserId, change: AccountChange) -> Result<Option<u64>> {
-        let number = column::number(id.get());
+    async fn change_account(
+        &self,
+        id: UserId,
+        by: Option<&Admitted>,
+        change: AccountChange,
+    ) -> Result<Option<u64>> {
+        let (number, by) = (column::number(id.get()), by.cloned());
         let write = move |connection: &Connection| {
-            let now = standing_of_existing(connection, number)?;
+            let now = admitting(connection, number, by.as_ref())?;
             let Some(now) = now.filter(|now| now.status != Status::Deleted) else {
                 return Ok(None);
             };
@@ -272,7 +268,11 @@ fn one(
 }
 
 /// Stores the standing of an account with the next epoch, which it returns.
-fn raise(connection: &Connection, id: i64, standing: &Standing) -> rusqlite::Result<u64> {
+pub(super) fn raise(
+    connection: &Connection,
+    id: i64,
+    standing: &Standing,
+) -> rusqlite::Result<u64> {
     let sql = "INSERT INTO account_standings (user_id, epoch, kept, status, role)
                VALUES (?1, 1, ?2, ?3, ?4)
                ON CONFLICT (user_id) DO UPDATE SET
@@ -291,6 +291,17 @@ fn standing(connection: &Connection, id: i64) -> rusqlite::Result<Standing> {
 /// Returns whether the account is deleted. What it stored now would never be erased.
 pub(super) fn is_deleted(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
     Ok(standing(connection, column::number(id.get()))?.status == Status::Deleted)
+}
+
+/// Returns the standing of an account, or `None` if there is no such account, or if it no longer admits what asks
+/// for a change.
+pub(super) fn admitting(
+    connection: &Connection,
+    id: i64,
+    by: Option<&Admitted>,
+) -> rusqlite::Result<Option<Standing>> {
+    let now = standing_of_existing(connection, id)?;
+    Ok(now.filter(|now| by.is_none_or(|by| now.still_admits(by))))
 }
 
 /// Returns the standing of an account, or `None` if there is no such account.

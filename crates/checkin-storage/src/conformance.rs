@@ -64,6 +64,7 @@ macro_rules! conformance_checks {
             an_epoch_is_raised_and_keeps_one_session
             parallel_raises_are_each_counted
             a_change_of_an_account_ends_its_sessions
+            what_was_valid_in_an_earlier_epoch_changes_nothing
             an_account_that_is_not_active_keeps_its_password_and_no_session
             a_deleted_account_is_erased_and_frees_its_address
             an_erased_account_keeps_its_figures

@@ -58,7 +58,7 @@ pub use security_events::{
     EventBounds, EventKind, EventList, EventPosition, RecordedEvent, SecurityEvent, SecurityEvents,
     UnknownKind,
 };
-pub use standing::{AccountChange, KeptSession, Role, Standing, Status};
+pub use standing::{AccountChange, Admitted, Role, Standing, Status};
 pub use swarm::{SwarmLoad, VenueLocation};
 pub use unreadable::{Reports, is_there, readable};
 pub use users::{Credentials, NewUser, Registered, Users};

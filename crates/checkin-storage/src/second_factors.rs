@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use checkin_domain::UserId;
 use sha2::{Digest, Sha256};
 
-use crate::Result;
+use crate::{Admitted, Result};
 
 /// Keeps the second factor of each account, as a text that this crate does not read.
 ///
@@ -29,6 +29,17 @@ pub trait SecondFactors: Send + Sync {
         expected: Option<&str>,
         new: Option<&str>,
     ) -> Result<bool>;
+
+    /// Replaces the second factor of an account, if it is still `expected`, increases the account's epoch and keeps
+    /// no session but the one that asks, in one step. Returns the new epoch, or `None` if it is another second
+    /// factor, if there is no such account, or if `by` is no longer [valid](crate::Standing::still_admits).
+    async fn change_second_factor(
+        &self,
+        user: UserId,
+        by: &Admitted,
+        expected: Option<&str>,
+        new: Option<&str>,
+    ) -> Result<Option<u64>>;
 }
 
 /// Keeps steps that wait for the next request of a client, such as a login without its second factor.

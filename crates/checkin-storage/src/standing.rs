@@ -28,6 +28,14 @@ impl Standing {
         self.is_active() && (is_current || self.kept.as_ref().is_some_and(|kept| *kept == handle()))
     }
 
+    /// Returns whether what was valid at an epoch of the account is still valid: nothing has ended sessions since
+    /// then, or the last one to do so was this session.
+    #[must_use]
+    pub fn still_admits(&self, admitted: &Admitted) -> bool {
+        let is_kept = || self.kept.is_some() && self.kept == admitted.handle;
+        self.is_active() && (self.epoch == admitted.epoch || is_kept())
+    }
+
     /// Returns whether people can log in to the account.
     #[must_use]
     pub fn is_active(&self) -> bool {
@@ -35,13 +43,13 @@ impl Standing {
     }
 }
 
-/// The session that ends the others of its account.
+/// What asks for a change of an account, and was valid for it: a session, or the token of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptSession {
-    /// The handle of the session.
-    pub handle: String,
-    /// The epoch of the session, if it has one.
-    pub epoch: Option<u64>,
+pub struct Admitted {
+    /// The epoch of the account at which it was valid.
+    pub epoch: u64,
+    /// The handle of the session, if it is one.
+    pub handle: Option<String>,
 }
 
 /// A change of an account that ends its sessions.
@@ -151,6 +159,26 @@ mod tests {
         assert_eq!(Status::stored(Some("suspended")), Status::Disabled);
         assert_eq!(Role::stored(Some("OPERATOR")), Role::User);
         assert_eq!("admin".parse::<Role>(), Err("must be user or operator".to_owned()));
+    }
+
+    #[test]
+    fn only_the_last_one_to_end_sessions_is_valid_in_a_later_epoch() {
+        let now = Standing { epoch: 3, kept: Some("kept".to_owned()), ..Standing::default() };
+        let nobody = Standing { kept: None, ..now.clone() };
+        for (epoch, handle, by_now, by_nobody) in [
+            (3, Some("other"), true, true),
+            (3, None, true, true),
+            (2, Some("kept"), true, false),
+            (2, Some("other"), false, false),
+            (2, None, false, false),
+            (4, Some("other"), false, false),
+        ] {
+            let admitted = Admitted { epoch, handle: handle.map(str::to_owned) };
+            assert_eq!(now.still_admits(&admitted), by_now, "{admitted:?}");
+            assert_eq!(nobody.still_admits(&admitted), by_nobody, "{admitted:?}");
+            let disabled = Standing { status: Status::Disabled, ..now.clone() };
+            assert!(!disabled.still_admits(&admitted), "{admitted:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AccountChange, KeptSession, Result, Standing};
+use crate::{AccountChange, Admitted, Result, Standing};
 use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 
 /// The accounts of users.
@@ -14,6 +14,8 @@ use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 /// - A read sees every write that was completed before it.
 /// - The epoch of a new account is at least that of each account that was [erased](Users::erase) before, so
 ///   that no session from before is valid for another account with the same address.
+/// - What asks for a change (`by`) must still be [valid](Standing::still_admits) in the step that makes the
+///   change. Otherwise nothing changes, and the result is `None`. Without it, an administrator asks.
 #[async_trait]
 pub trait Users: Send + Sync {
     /// Returns the account with this id.
@@ -40,18 +42,16 @@ pub trait Users: Send + Sync {
     /// Returns the standing of an account. That of an account that does not exist is the default.
     async fn standing(&self, id: UserId) -> Result<Standing>;
 
-    /// Increases the account's epoch, and keeps no session but `kept`, in one step. Returns the new
-    /// epoch, or `None` if there is no such account, or it no longer [admits](Standing::admits) `kept`.
-    async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>>;
+    /// Increases the account's epoch, and keeps no session but the one that asks, in one step. Returns the new
+    /// epoch, or `None` if there is no such account.
+    async fn raise_epoch(&self, id: UserId, by: Option<&Admitted>) -> Result<Option<u64>>;
 
     /// Replaces a password, increases the account's epoch and keeps no session, in one step. Returns
-    /// the new epoch, or `None` if there is no such account, it is not active, or its epoch is no longer
-    /// `expected`: somebody has changed the password since, or ended the sessions. Without `expected`, the
-    /// password of any account is replaced, also that of a disabled one.
+    /// the new epoch, or `None` if there is no such account, or it is deleted.
     async fn change_password(
         &self,
         id: UserId,
-        expected: Option<u64>,
+        by: Option<&Admitted>,
         new: &PasswordHash,
     ) -> Result<Option<u64>>;
 
@@ -68,7 +68,12 @@ pub trait Users: Send + Sync {
     /// Changes the status or the role of an account, increases its epoch and keeps no session, in one step.
     /// Returns the new epoch, or `None` if nothing changes: there is no such account, it is deleted, or it is
     /// already as it should be.
-    async fn change_account(&self, id: UserId, change: AccountChange) -> Result<Option<u64>>;
+    async fn change_account(
+        &self,
+        id: UserId,
+        by: Option<&Admitted>,
+        change: AccountChange,
+    ) -> Result<Option<u64>>;
 
     /// Erases the personal data of an account that is deleted, and frees its address. Its id and
     /// its epoch remain, under the name of [`NewUser::erased`], with the figures and check-ins that

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::*;
-use crate::{Credentials, KeptSession, Registered, Standing};
+use crate::{Admitted, Credentials, Registered, Standing};
 
 pub(super) async fn opened(storage: &dyn Storage, email: &str) -> User {
     match storage.register(new_user(email)).await.unwrap() {
@@ -67,12 +67,18 @@ pub async fn parallel_registrations_get_ids_of_their_own(subject: StoreUnderTest
     assert_eq!(ids.into_iter().collect::<HashSet<_>>(), (most - 4..most).collect());
 }
 
+/// A session that asks for a change.
+pub(super) fn session(handle: &str, epoch: u64) -> Admitted {
+    Admitted { epoch, handle: Some(handle.to_owned()) }
+}
+
 pub async fn a_password_changes_only_in_the_expected_epoch(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let user = opened(storage, "al@example.com").await;
     let id = user.id;
-    let change = async |expected: Option<u64>, new| {
-        storage.change_password(id, expected, &password(new)).await.unwrap()
+    let change = async |epoch: Option<u64>, new| {
+        let by = epoch.map(|epoch| Admitted { epoch, handle: None });
+        storage.change_password(id, by.as_ref(), &password(new)).await.unwrap()
     };
     let account = async || {
         let account = storage.credentials_by_email(&user.email).await.unwrap().unwrap();
@@ -109,8 +115,8 @@ pub async fn a_password_changes_only_in_the_expected_epoch(subject: StoreUnderTe
     assert_eq!(account().await, (password(5), 4));
 
     let nobody = user_id(id.get() + 1);
-    for expected in [None, Some(0)] {
-        let changed = storage.change_password(nobody, expected, &password(2)).await.unwrap();
+    for by in [None, Some(&Admitted { epoch: 0, handle: None })] {
+        let changed = storage.change_password(nobody, by, &password(2)).await.unwrap();
         assert_eq!(changed, None);
     }
     assert_eq!(storage.standing(nobody).await.unwrap(), Standing::default());
@@ -127,9 +133,9 @@ pub async fn a_password_changes_only_in_the_expected_epoch(subject: StoreUnderTe
 pub async fn an_epoch_is_raised_and_keeps_one_session(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     let id = opened(storage, "al@example.com").await.id;
-    let raise = async |kept: Option<(&str, Option<u64>)>| {
-        let kept = kept.map(|(handle, epoch)| KeptSession { handle: handle.to_owned(), epoch });
-        storage.raise_epoch(id, kept.as_ref()).await.unwrap()
+    let raise = async |by: Option<(&str, u64)>| {
+        let by = by.map(|(handle, epoch)| session(handle, epoch));
+        storage.raise_epoch(id, by.as_ref()).await.unwrap()
     };
     let standing = async || {
         let standing = storage.standing(id).await.unwrap();
@@ -137,23 +143,23 @@ pub async fn an_epoch_is_raised_and_keeps_one_session(subject: StoreUnderTest) {
         (standing.epoch, standing.kept)
     };
     let keeps = |epoch, handle: &str| (epoch, Some(handle.to_owned()));
-    assert_eq!(raise(Some(("a", Some(0)))).await, Some(1));
+    assert_eq!(raise(Some(("a", 0))).await, Some(1));
     assert_eq!(standing().await, keeps(1, "a"));
     // It keeps its epoch, and is valid.
-    assert_eq!(raise(Some(("a", Some(0)))).await, Some(2));
-    // Another one of an earlier epoch is not; one of this epoch, or of none, is.
-    assert_eq!(raise(Some(("b", Some(1)))).await, None);
+    assert_eq!(raise(Some(("a", 0))).await, Some(2));
+    // Another one of an earlier epoch is not; one of this epoch is.
+    assert_eq!(raise(Some(("b", 1))).await, None);
     assert_eq!(standing().await, keeps(2, "a"));
-    assert_eq!(raise(Some(("b", Some(2)))).await, Some(3));
-    assert_eq!(raise(Some(("a", Some(0)))).await, None);
-    assert_eq!(raise(Some(("c", None))).await, Some(4));
+    assert_eq!(raise(Some(("b", 2))).await, Some(3));
+    assert_eq!(raise(Some(("a", 0))).await, None);
+    assert_eq!(raise(Some(("c", 3))).await, Some(4));
     assert_eq!(standing().await, keeps(4, "c"));
     // Another hash of the same password changes nothing, another password keeps no session.
     assert!(storage.renew_password(id, &password(1), &password(2)).await.unwrap());
     assert_eq!(standing().await, keeps(4, "c"));
     assert_eq!(storage.change_password(id, None, &password(3)).await.unwrap(), Some(5));
     assert_eq!(standing().await, (5, None));
-    assert_eq!(raise(Some(("d", Some(5)))).await, Some(6));
+    assert_eq!(raise(Some(("d", 5))).await, Some(6));
     assert_eq!(raise(None).await, Some(7));
     assert_eq!(standing().await, (7, None));
     assert_eq!(storage.user(id).await.unwrap().unwrap().password, password(3));
@@ -163,10 +169,7 @@ pub async fn parallel_raises_are_each_counted(subject: StoreUnderTest) {
     let id = opened(&*subject.storage, "al@example.com").await.id;
     let raised = together(32, |_| {
         let storage = Arc::clone(&subject.storage);
-        async move {
-            let kept = KeptSession { handle: "a".to_owned(), epoch: Some(0) };
-            storage.raise_epoch(id, Some(&kept)).await.unwrap().unwrap()
-        }
+        async move { storage.raise_epoch(id, Some(&session("a", 0))).await.unwrap().unwrap() }
     })
     .await;
     assert_eq!(raised.into_iter().collect::<HashSet<_>>(), (1..=32).collect());

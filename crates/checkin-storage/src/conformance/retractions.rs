@@ -417,7 +417,7 @@ pub async fn a_deleted_account_takes_its_checkins_along(subject: StoreUnderTest)
     drain(storage).await;
     let waiting = append(storage, 3, 3, 5).await;
     let change = crate::AccountChange::Status(crate::Status::Deleted);
-    storage.change_account(leaving.id, change).await.unwrap();
+    storage.change_account(leaving.id, None, change).await.unwrap();
     for _ in 0..2 {
         storage.retract_all(leaving.id).await.unwrap();
         expect(storage, &others).await;

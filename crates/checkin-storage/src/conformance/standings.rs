@@ -1,15 +1,15 @@
 //! The status and the role of accounts.
 
-use super::accounts::opened;
+use super::accounts::{opened, session};
 use super::*;
-use crate::{AccountChange, KeptSession, Registered, Role, Standing, Status};
+use crate::{AccountChange, Admitted, Registered, Role, Standing, Status};
 
 pub(super) async fn set_status(storage: &dyn Storage, id: UserId, status: Status) -> Option<u64> {
-    storage.change_account(id, AccountChange::Status(status)).await.unwrap()
+    storage.change_account(id, None, AccountChange::Status(status)).await.unwrap()
 }
 
 async fn set_role(storage: &dyn Storage, id: UserId, role: Role) -> Option<u64> {
-    storage.change_account(id, AccountChange::Role(role)).await.unwrap()
+    storage.change_account(id, None, AccountChange::Role(role)).await.unwrap()
 }
 
 pub async fn a_change_of_an_account_ends_its_sessions(subject: StoreUnderTest) {
@@ -27,8 +27,7 @@ pub async fn a_change_of_an_account_ends_its_sessions(subject: StoreUnderTest) {
     assert_eq!(set_role(storage, id, Role::User).await, None);
     assert_eq!(standing().await, (0, Status::Active, Role::User));
 
-    let kept = KeptSession { handle: "a".to_owned(), epoch: Some(0) };
-    assert_eq!(storage.raise_epoch(id, Some(&kept)).await.unwrap(), Some(1));
+    assert_eq!(storage.raise_epoch(id, Some(&session("a", 0))).await.unwrap(), Some(1));
     assert_eq!(set_role(storage, id, Role::Operator).await, Some(2));
     assert_eq!(set_role(storage, id, Role::Operator).await, None);
     assert_eq!(standing().await, (2, Status::Active, Role::Operator));
@@ -54,32 +53,73 @@ pub async fn an_account_that_is_not_active_keeps_its_password_and_no_session(
 ) {
     let storage = &*subject.storage;
     let id = opened(storage, "al@example.com").await.id;
-    let change = async |expected: Option<u64>, new| {
-        storage.change_password(id, expected, &password(new)).await.unwrap()
+    let change = async |epoch: Option<u64>, new| {
+        let by = epoch.map(|epoch| Admitted { epoch, handle: None });
+        storage.change_password(id, by.as_ref(), &password(new)).await.unwrap()
     };
-    let keep = async |epoch| {
-        let kept = KeptSession { handle: "a".to_owned(), epoch };
-        storage.raise_epoch(id, Some(&kept)).await.unwrap()
-    };
+    let keep = async |epoch| storage.raise_epoch(id, Some(&session("a", epoch))).await.unwrap();
     let renew = async || storage.renew_password(id, &password(1), &password(2)).await.unwrap();
 
     assert_eq!(set_status(storage, id, Status::Disabled).await, Some(1));
     assert_eq!(change(Some(1), 2).await, None);
     assert!(!renew().await);
-    assert_eq!((keep(None).await, keep(Some(1)).await), (None, None));
+    assert_eq!((keep(0).await, keep(1).await), (None, None));
     assert_eq!(storage.raise_epoch(id, None).await.unwrap(), Some(2));
     // A command gives it a new password before it is enabled again.
     assert_eq!(change(None, 3).await, Some(3));
     assert_eq!(storage.standing(id).await.unwrap().status, Status::Disabled);
     assert_eq!(set_status(storage, id, Status::Active).await, Some(4));
     assert_eq!(change(Some(4), 1).await, Some(5));
-    assert_eq!(keep(Some(5)).await, Some(6));
+    assert_eq!(keep(5).await, Some(6));
 
     assert_eq!(set_status(storage, id, Status::Deleted).await, Some(7));
     assert_eq!((change(Some(7), 2).await, change(None, 2).await), (None, None));
     assert!(!renew().await);
-    assert_eq!((keep(None).await, keep(Some(7)).await), (None, None));
+    assert_eq!((keep(6).await, keep(7).await), (None, None));
     assert_eq!(storage.user(id).await.unwrap().unwrap().password, password(1));
+}
+
+pub async fn what_was_valid_in_an_earlier_epoch_changes_nothing(subject: StoreUnderTest) {
+    let storage = &*subject.storage;
+    let id = opened(storage, "al@example.com").await.id;
+    let (one, two) = (|epoch| session("one", epoch), |epoch| session("two", epoch));
+    let raise = async |by: Admitted| storage.raise_epoch(id, Some(&by)).await.unwrap();
+    let delete = async |by: Admitted| {
+        let change = AccountChange::Status(Status::Deleted);
+        storage.change_account(id, Some(&by), change).await.unwrap()
+    };
+    let factor = async |by: Admitted, expected: Option<&str>, new: Option<&str>| {
+        storage.change_second_factor(id, &by, expected, new).await.unwrap()
+    };
+    let change =
+        async |by: Admitted| storage.change_password(id, Some(&by), &password(2)).await.unwrap();
+    assert_eq!(raise(one(0)).await, Some(1));
+    assert_eq!(delete(two(0)).await, None);
+    assert_eq!(factor(two(0), None, Some("app")).await, None);
+    assert_eq!(change(two(0)).await, None);
+    assert_eq!(storage.second_factor(id).await.unwrap(), None);
+    // The session that ended the others goes on, and a change of the second factor keeps it, too.
+    assert_eq!(factor(one(0), Some("key"), Some("app")).await, None);
+    assert_eq!(factor(one(0), None, Some("app")).await, Some(2));
+    assert_eq!(factor(one(0), Some("app"), Some("key")).await, Some(3));
+    assert_eq!(factor(two(2), Some("key"), None).await, None);
+    assert_eq!(storage.second_factor(id).await.unwrap().as_deref(), Some("key"));
+    assert_eq!(factor(two(3), Some("key"), None).await, Some(4));
+    assert_eq!(storage.second_factor(id).await.unwrap(), None);
+    assert_eq!((delete(one(0)).await, change(one(3)).await), (None, None));
+    // A new password keeps nobody.
+    assert_eq!(change(two(0)).await, Some(5));
+    assert_eq!((raise(two(4)).await, delete(two(0)).await), (None, None));
+    assert_eq!(set_status(storage, id, Status::Disabled).await, Some(6));
+    assert_eq!((delete(one(6)).await, factor(one(6), None, Some("app")).await), (None, None));
+    assert_eq!(set_status(storage, id, Status::Active).await, Some(7));
+    assert_eq!(delete(one(7)).await, Some(8));
+    assert_eq!(factor(one(8), None, Some("app")).await, None);
+    assert_eq!(storage.standing(id).await.unwrap().epoch, 8);
+    assert_eq!(
+        storage.change_second_factor(user_id(99), &one(0), None, Some("app")).await.unwrap(),
+        None
+    );
 }
 
 pub async fn a_deleted_account_is_erased_and_frees_its_address(subject: StoreUnderTest) {

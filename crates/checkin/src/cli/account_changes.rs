@@ -26,7 +26,7 @@ pub(super) async fn set_role(
         say(format_args!("user {id} has the role {role} already"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let change = app.storage.change_account(id, AccountChange::Role(role));
+    let change = app.storage.change_account(id, None, AccountChange::Role(role));
     let ended = app.end_sessions(&user, change).await.context("cannot change the role")?;
     let log = app.security_log("users role");
     log.record(EventKind::RoleChanged, Some(id), None, Some(role.to_string())).await;
@@ -55,7 +55,7 @@ pub(super) async fn set_status(
     let change = async {
         match now == status {
             true => app.storage.raise_epoch(id, None).await,
-            false => app.storage.change_account(id, AccountChange::Status(status)).await,
+            false => app.storage.change_account(id, None, AccountChange::Status(status)).await,
         }
     };
     let ended = app.end_sessions(&user, change).await.context("cannot change the account")?;

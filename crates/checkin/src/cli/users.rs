@@ -223,7 +223,8 @@ async fn add(app: &App, new: NewUser, role: Role) -> anyhow::Result<ExitCode> {
             let log = app.security_log("users add");
             log.record(EventKind::AccountOpened, Some(user.id), None, None).await;
             if role != Role::default() {
-                let change = app.storage.change_account(user.id, AccountChange::Role(role)).await;
+                let change =
+                    app.storage.change_account(user.id, None, AccountChange::Role(role)).await;
                 change.with_context(|| {
                     format!("user {} is added without the role; use checkin users role", user.id)
                 })?;

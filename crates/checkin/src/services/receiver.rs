@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
-use tower_express_session::{Error, Session};
+use tower_express_session::{Error, LazySession};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -142,11 +142,12 @@ impl Documented for IdempotencyKey {
 )]
 async fn checkin(
     State(receiver): State<Receiver>,
-    session: Result<Session, Error>,
+    session: Result<LazySession, Error>,
     headers: Result<Headers<CheckinHeaders>, Problem>,
     body: Result<JsonBody<NewCheckinBody>, Problem>,
 ) -> Result<impl IntoResponse, Problem> {
-    // A request without a login is answered with 401, whatever else is wrong.
+    // A request without a login is answered with 401, whatever else is wrong. The session is read when the request
+    // is complete, because it may have ended while the client sent the body.
     let owner = receiver.owner(session).await?;
     let Headers(CheckinHeaders { idempotency_key }) = headers?;
     let JsonBody(NewCheckinBody { user, location, stars, comment, is_private }) = body?;
@@ -186,7 +187,7 @@ parameters! {
 )]
 async fn delete(
     State(receiver): State<Receiver>,
-    session: Result<Session, Error>,
+    session: Result<LazySession, Error>,
     parameters: Result<Parameters<DeletedCheckin>, Problem>,
 ) -> Result<impl IntoResponse, Problem> {
     let owner = receiver.owner(session).await?;
@@ -204,9 +205,10 @@ async fn delete(
 
 impl Receiver {
     /// Returns the user of the session, or `None` if no login is required.
-    async fn owner(&self, session: Result<Session, Error>) -> Result<Option<UserId>, Problem> {
+    async fn owner(&self, request: Result<LazySession, Error>) -> Result<Option<UserId>, Problem> {
         let Identity::Session(accounts) = &self.identity else { return Ok(None) };
-        let owner = accounts.logged_in(&session?).await;
+        let session = request?.session().await?;
+        let owner = accounts.logged_in(&session).await;
         if matches!(owner, Err(AccountError::NotLoggedIn)) {
             tracing::debug!("Rejecting checkin - no valid user session found.");
         }

@@ -1,18 +1,13 @@
 //! Deletes the account of a session.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use tower_express_session::Session;
-
-use super::guesses::Caller;
 use super::login::{Login, LoginError};
 use super::revocation::Revocation;
 use super::security_log::SecurityLog;
+use super::session_change::{Confirmation, Requester};
 use super::tasks::Tasks;
-use crate::domain::Email;
-use crate::second_factor::Proof;
-use crate::storage::{AccountChange, Budget, Credentials, EventKind, Status, Users};
+use crate::storage::{AccountChange, Credentials, EventKind, Status, Users};
 
 /// Deletes accounts.
 #[derive(Clone)]
@@ -36,8 +31,7 @@ impl AccountDeletion {
     }
 
     /// Deletes the session's account and ends all of its sessions. Its personal data are erased when its
-    /// sessions have been searched for. The proof is needed if it has a second factor. `address` is the
-    /// network that the request came from.
+    /// sessions have been searched for.
     ///
     /// # Errors
     ///
@@ -50,32 +44,29 @@ impl AccountDeletion {
     /// The deletion continues.
     pub(crate) async fn delete(
         &self,
-        session: &Session,
-        email: Email,
-        confirmation: (String, Option<Proof>),
-        address: Option<IpAddr>,
+        requester: Requester,
+        confirmation: Confirmation,
     ) -> Result<(), LoginError> {
-        let own = Some(Budget::of_session(session.id().as_str()));
-        let task = self.clone().delete_account(email, confirmation, Caller { address, own });
-        self.login.in_session(session, self.tasks.run(task)).await?;
+        let session = requester.session.clone();
+        let task = Box::pin(self.clone().delete_account(requester, confirmation));
+        self.login.in_session(&session, self.tasks.run(task)).await?;
         session.log_out().await?;
         Ok(())
     }
 
     async fn delete_account(
         self,
-        email: Email,
-        (current, proof): (String, Option<Proof>),
-        caller: Caller,
+        requester: Requester,
+        confirmation: Confirmation,
     ) -> Result<(), LoginError> {
-        let address = caller.address;
-        let account = self.login.clone().check_password(email, current, caller).await?;
-        self.login.factors.demand(&account, proof.as_ref(), address).await?;
-        let Credentials { id, email, .. } = &account;
-        let change = self.users.change_account(*id, AccountChange::Status(Status::Deleted));
+        self.login.clone().confirm(&requester, confirmation).await?;
+        let Requester { account: Credentials { id, email, .. }, address, .. } = &requester;
+        let by = requester.admitted().await?;
+        let deleted = AccountChange::Status(Status::Deleted);
+        let change = self.users.change_account(*id, Some(&by), deleted);
         let raised = self.revocation.end(*id, email, None, change).await?;
         raised.ok_or(LoginError::NotLoggedIn)?;
-        self.security.record(EventKind::AccountDeleted, Some(*id), address, None).await;
+        self.security.record(EventKind::AccountDeleted, Some(*id), *address, None).await;
         Ok(())
     }
 }

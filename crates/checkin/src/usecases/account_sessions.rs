@@ -8,7 +8,7 @@ use tower_express_session::{AccountSessions, Error, Session};
 use super::accounts::AccountError;
 use super::revocation::Revocation;
 use crate::domain::Email;
-use crate::storage::{Credentials, KeptSession, Users};
+use crate::storage::{Admitted, Credentials, Users};
 
 /// Returns the account's sessions, the newest first. If this session is not in the index, an Express
 /// service created it and possibly others. In that case all stored sessions are searched.
@@ -58,8 +58,8 @@ pub(crate) async fn end_others(
     account: &Credentials,
 ) -> Result<usize, AccountError> {
     let id = session.id();
-    let kept = KeptSession { handle: id.handle(), epoch: session.epoch() };
-    let raise = users.raise_epoch(account.id, Some(&kept));
+    let by = Admitted { epoch: account.standing.epoch, handle: Some(id.handle()) };
+    let raise = users.raise_epoch(account.id, Some(&by));
     let raised = revocation.end(account.id, &account.email, Some(&id), raise).await?;
     Ok(raised.ok_or(AccountError::NotLoggedIn)?.revoked.number())
 }

@@ -185,7 +185,7 @@ async fn expect_valid(session: &Session, standing: &Standing) -> Result<(), Acco
 }
 
 /// Returns whether a session is valid by the standing of its account.
-pub(super) fn is_valid(session: &Session, standing: &Standing) -> bool {
+fn is_valid(session: &Session, standing: &Standing) -> bool {
     standing.admits(session.epoch(), || session.id().handle())
 }
 

@@ -176,7 +176,7 @@ impl Administration {
             return Err(AdministrationError::OwnAccount);
         }
         let account = self.account(id).await?;
-        let change = self.users.change_account(id, AccountChange::Status(status));
+        let change = self.users.change_account(id, None, AccountChange::Status(status));
         if self.revocation.end(id, &account.email, None, change).await?.is_some() {
             self.record(status.event(), acting, id, acting.to_string()).await;
         }

@@ -1,21 +1,20 @@
 //! Turns second factors of an account on and off. Each change ends the account's other sessions, and needs the
 //! password and the second factor that is on.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use tower_express_session::{Session, SessionId};
+use tower_express_session::Session;
 
-use super::guesses::Caller;
 use super::login::{Login, LoginError};
-use super::revocation::Revocation;
-use super::second_factors::{Changed, Factors, PENDING};
+use super::revocation::{Raised, Revocation};
+use super::second_factors::{ATTEMPTS, Factors, PENDING};
 use super::security_log::SecurityLog;
+use super::session_change::{Confirmation, Requester};
 use super::tasks::Tasks;
-use crate::second_factor::{Proof, SecondFactor, TotpSecret};
-use crate::storage::{Budget, Credentials, EventKind, KeptSession, PendingName, Users};
+use crate::second_factor::{SecondFactor, TotpSecret};
+use crate::storage::{EventKind, PendingName, Users};
 
 /// The kind of the pending steps in which an authenticator app is set up.
 const TOTP: &str = "totp";
@@ -29,19 +28,6 @@ pub(crate) struct Enrolment {
     revocation: Revocation,
     security: SecurityLog,
     tasks: Tasks,
-}
-
-/// The origin of a change: a logged-in session, and the network of the request.
-pub(crate) struct Requester<'a> {
-    pub(crate) session: &'a Session,
-    pub(crate) account: Credentials,
-    pub(crate) address: Option<IpAddr>,
-}
-
-/// What the owner gives again before a change.
-pub(crate) struct Confirmation {
-    pub(crate) current: String,
-    pub(crate) proof: Option<Proof>,
 }
 
 /// The secret of an authenticator app that is not on yet.
@@ -85,13 +71,13 @@ impl Enrolment {
     /// The password and the second factor are verified in any case.
     pub(crate) async fn begin_totp(
         &self,
-        requester: Requester<'_>,
+        requester: Requester,
         confirmation: Confirmation,
     ) -> Result<TotpSecret, LoginError> {
-        let account = self.confirm(&requester, confirmation).await?;
+        self.confirm(&requester, confirmation).await?;
         let secret = TotpSecret::random().ok_or(LoginError::Busy)?;
-        let pending = PendingTotp { user: account.id.get(), secret: secret.clone() };
-        self.factors.keep(&pending_name(TOTP, requester.session), &pending, PENDING).await?;
+        let pending = PendingTotp { user: requester.account.id.get(), secret: secret.clone() };
+        self.factors.keep(&pending_name(TOTP, &requester.session), &pending, PENDING).await?;
         Ok(secret)
     }
 
@@ -107,10 +93,10 @@ impl Enrolment {
     /// The change continues.
     pub(crate) async fn confirm_totp(
         &self,
-        requester: Requester<'_>,
+        requester: Requester,
         code: String,
     ) -> Result<Made, LoginError> {
-        let name = pending_name(TOTP, requester.session);
+        let name = pending_name(TOTP, &requester.session);
         let pending = self.factors.kept::<PendingTotp>(&name).await?;
         let pending = pending.filter(|pending| pending.user == requester.account.id.get());
         let secret = pending.ok_or(LoginError::NotBegun)?.secret;
@@ -132,7 +118,7 @@ impl Enrolment {
     /// The password and the second factor are verified in any case. A change that has begun continues.
     pub(crate) async fn renew_recovery_codes(
         &self,
-        requester: Requester<'_>,
+        requester: Requester,
         confirmation: Confirmation,
     ) -> Result<Made, LoginError> {
         self.confirm_change(&requester, confirmation).await?;
@@ -149,7 +135,7 @@ impl Enrolment {
     /// The password and the second factor are verified in any case. A change that has begun continues.
     pub(crate) async fn remove(
         &self,
-        requester: Requester<'_>,
+        requester: Requester,
         confirmation: Confirmation,
     ) -> Result<Made, LoginError> {
         self.confirm_change(&requester, confirmation).await?;
@@ -161,51 +147,43 @@ impl Enrolment {
     /// Verifies the password of the session's account, and its second factor if it has one.
     pub(super) async fn confirm(
         &self,
-        requester: &Requester<'_>,
-        Confirmation { current, proof }: Confirmation,
-    ) -> Result<Credentials, LoginError> {
-        let (login, address) = (self.login.clone(), requester.address);
-        let own = Some(Budget::of_session(requester.session.id().as_str()));
-        let (email, factors) = (requester.account.email.clone(), self.factors.clone());
+        requester: &Requester,
+        confirmation: Confirmation,
+    ) -> Result<(), LoginError> {
+        let (login, caller) = (self.login.clone(), requester.clone());
         let check = self.tasks.run(async move {
-            let caller = Caller { address, own };
-            let account = login.check_password(email, current, caller).await?;
-            factors.demand(&account, proof.as_ref(), address).await?;
-            Ok(account)
+            login.confirm(&caller, confirmation).await?;
+            caller.admitted().await
         });
-        self.login.in_session(requester.session, check).await
+        self.login.in_session(&requester.session, check).await.map(drop)
     }
 
     /// Verifies the same for a change of a second factor, which must be on.
     async fn confirm_change(
         &self,
-        requester: &Requester<'_>,
+        requester: &Requester,
         confirmation: Confirmation,
     ) -> Result<(), LoginError> {
-        let account = self.confirm(requester, confirmation).await?;
-        let factor = self.factors.of(account.id).await?;
+        self.confirm(requester, confirmation).await?;
+        let factor = self.factors.of(requester.account.id).await?;
         factor.map(drop).ok_or(LoginError::NoSecondFactor)
     }
 
     /// Makes a change in a task of its own.
     pub(super) async fn make(
         &self,
-        requester: Requester<'_>,
+        requester: Requester,
         change: impl FnMut(Option<&SecondFactor>) -> Option<SecondFactor> + Send + 'static,
         record: Record,
     ) -> Result<Made, LoginError> {
-        let Requester { session, account, address } = requester;
-        let kept = (session.id(), session.epoch());
-        self.tasks.run(self.clone().change(account, kept, change, record, address)).await
+        self.tasks.run(self.clone().change(requester, change, record)).await
     }
 
     async fn change(
         self,
-        account: Credentials,
-        kept: (SessionId, Option<u64>),
+        requester: Requester,
         mut change: impl FnMut(Option<&SecondFactor>) -> Option<SecondFactor> + Send,
         record: Record,
-        address: Option<IpAddr>,
     ) -> Result<Made, LoginError> {
         let mut recovery_codes = Vec::new();
         let with_codes = |factor: Option<&SecondFactor>| {
@@ -214,31 +192,37 @@ impl Enrolment {
             recovery_codes = codes;
             Some(after)
         };
-        let changed = self.factors.change(account.id, with_codes).await?;
-        let changed = changed.ok_or(LoginError::WrongSecondFactor)?;
-        let epoch = self.end_others(&account, kept, changed).await?;
+        let Raised { epoch, .. } = self.store(&requester, with_codes).await?;
+        let Requester { account, address, .. } = requester;
         let detail = Some(record.detail.to_owned()).filter(|detail| !detail.is_empty());
         self.security.record(record.kind, Some(account.id), address, detail).await;
         Ok(Made { recovery_codes, device: self.login.device_cookie(&account.email, epoch) })
     }
 
-    /// Ends the other sessions of the account, and its pending logins, after a change. A session that has
-    /// ended meanwhile changes nothing: its owner may have ended it because it is in other hands.
-    async fn end_others(
+    /// Replaces the second factor of the account by what `change` returns for it, and ends its other sessions and its
+    /// pending logins. A session that has ended meanwhile changes nothing: its owner may have ended it because it
+    /// is in other hands.
+    async fn store(
         &self,
-        Credentials { id, email, .. }: &Credentials,
-        (session, epoch): (SessionId, Option<u64>),
-        changed: Changed,
-    ) -> Result<u64, LoginError> {
-        let kept = KeptSession { handle: session.handle(), epoch };
-        let raise = self.users.raise_epoch(*id, Some(&kept));
-        match self.revocation.end(*id, email, Some(&session), raise).await? {
-            Some(raised) => Ok(raised.epoch),
-            None => {
-                self.factors.take_back(*id, changed).await?;
-                Err(LoginError::NotLoggedIn)
+        requester: &Requester,
+        mut change: impl FnMut(Option<&SecondFactor>) -> Option<SecondFactor> + Send,
+    ) -> Result<Raised, LoginError> {
+        let (id, email) = (requester.account.id, &requester.account.email);
+        let by = requester.admitted().await?;
+        for _ in 0..ATTEMPTS {
+            let changed = self.factors.changed(id, &mut change).await?;
+            let changed = changed.ok_or(LoginError::WrongSecondFactor)?;
+            let (before, after) = (changed.before.as_deref(), changed.after.as_deref());
+            let raise = self.factors.store.change_second_factor(id, &by, before, after);
+            let kept = requester.session.id();
+            if let Some(raised) = self.revocation.end(id, email, Some(&kept), raise).await? {
+                return Ok(raised);
+            }
+            if !self.users.standing(id).await?.still_admits(&by) {
+                return Err(LoginError::NotLoggedIn);
             }
         }
+        Err(LoginError::Busy)
     }
 }
 

@@ -28,7 +28,7 @@ mod second_login;
 pub(crate) mod security_history;
 pub(crate) mod security_log;
 pub(crate) mod session_census;
-mod session_change;
+pub(crate) mod session_change;
 pub(crate) mod statistics;
 pub(crate) mod tasks;
 pub(crate) mod throttle;

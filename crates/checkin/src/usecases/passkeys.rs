@@ -6,10 +6,11 @@ use webauthn_rs::prelude::{
     CreationChallengeResponse, RegisterPublicKeyCredential, RequestChallengeResponse,
 };
 
-use super::enrolment::{Confirmation, Enrolment, Made, Record, Requester, pending_name};
+use super::enrolment::{Enrolment, Made, Record, pending_name};
 use super::login::{Login, LoginError};
 use super::password_reset::PasswordReset;
 use super::second_factors::{Factors, PENDING};
+use super::session_change::{Confirmation, Requester};
 use crate::domain::UserId;
 use crate::second_factor::{
     Answer, Challenge, MAX_PASSKEYS, Method, PendingChallenge, PendingPasskey, SecondFactor, Wrong,
@@ -32,18 +33,19 @@ impl Enrolment {
     /// The password and the second factor are verified in any case.
     pub(crate) async fn begin_passkey(
         &self,
-        requester: Requester<'_>,
+        requester: Requester,
         confirmation: Confirmation,
     ) -> Result<CreationChallengeResponse, LoginError> {
         let site = self.factors.site()?;
-        let account = self.confirm(&requester, confirmation).await?;
+        self.confirm(&requester, confirmation).await?;
+        let account = &requester.account;
         let factor = self.factors.of(account.id).await?.unwrap_or_default();
         if factor.passkeys().len() >= MAX_PASSKEYS {
             return Err(LoginError::TooManyPasskeys);
         }
         let begun = PendingPasskey::begin(site, (account.id, &account.email), &factor);
         let (options, pending) = begun.ok_or(LoginError::Busy)?;
-        self.factors.keep(&pending_name(NEW, requester.session), &pending, PENDING).await?;
+        self.factors.keep(&pending_name(NEW, &requester.session), &pending, PENDING).await?;
         Ok(options)
     }
 
@@ -58,12 +60,12 @@ impl Enrolment {
     /// The change continues.
     pub(crate) async fn confirm_passkey(
         &self,
-        requester: Requester<'_>,
+        requester: Requester,
         name: String,
         answer: &RegisterPublicKeyCredential,
     ) -> Result<Made, LoginError> {
         let site = self.factors.site()?;
-        let pending = pending_name(NEW, requester.session);
+        let pending = pending_name(NEW, &requester.session);
         let pending = self.factors.taken::<PendingPasskey>(&pending).await?;
         let key = pending.and_then(|it| it.finish(site, requester.account.id, answer));
         let key = key.ok_or(LoginError::WrongPasskey)?;
@@ -87,7 +89,7 @@ impl Enrolment {
     /// The password and the second factor are verified in any case. A change that has begun continues.
     pub(crate) async fn remove_passkey(
         &self,
-        requester: Requester<'_>,
+        requester: Requester,
         handle: String,
         confirmation: Confirmation,
     ) -> Result<Made, LoginError> {
@@ -189,7 +191,7 @@ impl Factors {
             used = after.as_ref().map(|_| Method::Passkey).map_err(|wrong| *wrong);
             after.ok()
         };
-        self.change(user, change).await?;
+        self.spend(user, change).await?;
         Ok(used)
     }
 }

@@ -14,7 +14,9 @@ use crate::domain::{Email, UserId};
 use crate::mail::Mailer;
 use crate::passwords::{Owner, PasswordPolicy, Passwords};
 use crate::second_factor::Proof;
-use crate::storage::{Attempt, Attempts, Budget, Credentials, EventKind, PendingName, Users};
+use crate::storage::{
+    Admitted, Attempt, Attempts, Budget, Credentials, EventKind, PendingName, Users,
+};
 
 /// The kind of these pending steps.
 const KIND: &str = "password reset";
@@ -139,7 +141,8 @@ impl PasswordReset {
             return Err(LoginError::WrongToken);
         }
         // An account that was disabled, or whose sessions were ended meanwhile, stays as it is.
-        let change = self.users.change_password(*id, Some(standing.epoch), &new);
+        let by = Admitted { epoch: standing.epoch, handle: None };
+        let change = self.users.change_password(*id, Some(&by), &new);
         let raised = self.revocation.end(*id, email, None, change).await?;
         raised.ok_or(LoginError::WrongToken)?;
         let detail = Some("reset".to_owned());

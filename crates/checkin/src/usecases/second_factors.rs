@@ -30,12 +30,12 @@ const TOKEN_BYTES: usize = 24;
 const ENDED: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 /// The maximum number of attempts to change a second factor that others change at the same time.
-const ATTEMPTS: usize = 5;
+pub(super) const ATTEMPTS: usize = 5;
 
 /// The second factors of accounts, and the steps that wait for the next request; clones share the store.
 #[derive(Clone)]
 pub(crate) struct Factors {
-    store: Arc<dyn SecondFactors>,
+    pub(super) store: Arc<dyn SecondFactors>,
     pending: Arc<dyn PendingSteps>,
     pub(super) guesses: Guesses,
     security: SecurityLog,
@@ -51,10 +51,10 @@ pub(crate) struct Demand {
     pub(crate) methods: Vec<Method>,
 }
 
-/// A second factor before and after a change.
-pub(crate) struct Changed {
-    pub(crate) before: Option<SecondFactor>,
-    pub(crate) after: SecondFactor,
+/// A second factor before and after a change, as it is stored.
+pub(super) struct Changed {
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
 }
 
 impl Factors {
@@ -166,55 +166,47 @@ impl Factors {
             Proof::Code(code) => code,
             Proof::Passkey(answer) => return self.answered(user, answer).await,
         };
-        let mut used = None;
+        let mut used = Err(Wrong::Code);
         let change = |factor: Option<&SecondFactor>| {
-            let (after, method) = factor?.after(code, SystemTime::now())?;
-            used = Some(method);
-            Some(after)
+            let after = factor.and_then(|factor| factor.after(code, SystemTime::now()));
+            used = after.as_ref().map(|(_, method)| *method).ok_or(Wrong::Code);
+            after.map(|(after, _)| after)
         };
-        Ok(self.change(user, change).await?.and(used).ok_or(Wrong::Code))
+        self.spend(user, change).await?;
+        Ok(used)
     }
 
-    /// Replaces the second factor of an account by what `change` returns for it, until nobody else changes
-    /// it at the same time. Returns `None` if `change` does.
+    /// Uses up a part of the second factor of an account: replaces it by what `change` returns for it, until nobody
+    /// else changes it at the same time. Returns false if `change` returns `None`.
     ///
     /// # Errors
     ///
     /// [`LoginError::Busy`] if others change it all the time, or the account is gone.
-    pub(crate) async fn change(
+    pub(super) async fn spend(
         &self,
         user: UserId,
         mut change: impl FnMut(Option<&SecondFactor>) -> Option<SecondFactor> + Send,
-    ) -> Result<Option<Changed>, LoginError> {
+    ) -> Result<bool, LoginError> {
         for _ in 0..ATTEMPTS {
-            let stored = self.store.second_factor(user).await?;
-            let before = stored.as_ref().map(|stored| read(user, stored)).transpose()?;
-            let Some(after) = change(before.as_ref()) else { return Ok(None) };
-            let new = after.stored();
-            if self.replace(user, stored.as_deref(), new.as_deref()).await? {
-                return Ok(Some(Changed { before, after }));
+            let Some(changed) = self.changed(user, &mut change).await? else { return Ok(false) };
+            let (before, after) = (changed.before.as_deref(), changed.after.as_deref());
+            if self.store.replace_second_factor(user, before, after).await? {
+                return Ok(true);
             }
         }
         Err(LoginError::Busy)
     }
 
-    /// Takes back a change, unless there was another one since.
-    pub(crate) async fn take_back(
+    /// Returns the stored second factor of an account, and what `change` makes of it, unless that is `None`.
+    pub(super) async fn changed(
         &self,
         user: UserId,
-        changed: Changed,
-    ) -> Result<(), StorageError> {
-        let (before, after) = (changed.before.and_then(|it| it.stored()), changed.after.stored());
-        self.replace(user, after.as_deref(), before.as_deref()).await.map(drop)
-    }
-
-    async fn replace(
-        &self,
-        user: UserId,
-        expected: Option<&str>,
-        new: Option<&str>,
-    ) -> Result<bool, StorageError> {
-        self.store.replace_second_factor(user, expected, new).await
+        change: &mut (impl FnMut(Option<&SecondFactor>) -> Option<SecondFactor> + Send),
+    ) -> Result<Option<Changed>, StorageError> {
+        let before = self.store.second_factor(user).await?;
+        let factor = before.as_ref().map(|stored| read(user, stored)).transpose()?;
+        let after = change(factor.as_ref());
+        Ok(after.map(|after| Changed { before, after: after.stored() }))
     }
 
     /// Returns the name of the step of this kind that the owner of the secret may continue. It is another one

@@ -1,11 +1,73 @@
-//! A change for which a logged-in session gives its password again.
+//! A change of an account that one of its sessions asks for. Something else may end the session meanwhile, and a
+//! session that has ended changes nothing.
 
-use tower_express_session::Session;
+use std::net::IpAddr;
+
+use tower_express_session::{ErrorKind, Session};
 
 use super::accounts::{AccountError, account_of};
+use super::guesses::Caller;
 use super::login::{Login, LoginError};
+use crate::second_factor::Proof;
+use crate::storage::{Admitted, Budget, Credentials};
+
+/// The origin of a change: a logged-in session, and the network of the request.
+#[derive(Clone)]
+pub(crate) struct Requester {
+    pub(crate) session: Session,
+    /// The account, as it was read when it admitted the session.
+    pub(crate) account: Credentials,
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// What the owner gives again before a change.
+pub(crate) struct Confirmation {
+    pub(crate) current: String,
+    /// The proof of the second factor, if the account has one.
+    pub(crate) proof: Option<Proof>,
+}
+
+impl Requester {
+    /// Returns what the store compares in the step that makes the change, so that an end of the account's sessions
+    /// before this step is respected. The end of this session alone is in no account, so it is looked for here:
+    /// call this last.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError::NotLoggedIn`] if the session has ended; errors of the store.
+    pub(super) async fn admitted(&self) -> Result<Admitted, LoginError> {
+        match self.session.reload().await {
+            Ok(()) => Ok(Admitted {
+                epoch: self.account.standing.epoch,
+                handle: Some(self.session.id().handle()),
+            }),
+            Err(error) if error.kind() == ErrorKind::Gone => {
+                drop(self.session.log_out().await);
+                Err(LoginError::NotLoggedIn)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the budget from which an attempt to give the password is taken.
+    pub(super) fn caller(&self) -> Caller {
+        let own = Some(Budget::of_session(self.session.id().as_str()));
+        Caller { address: self.address, own }
+    }
+}
 
 impl Login {
+    /// Verifies the password of the session's account, and its second factor if it has one.
+    pub(super) async fn confirm(
+        self,
+        requester: &Requester,
+        Confirmation { current, proof }: Confirmation,
+    ) -> Result<(), LoginError> {
+        let email = requester.account.email.clone();
+        let account = self.clone().check_password(email, current, requester.caller()).await?;
+        self.factors.demand(&account, proof.as_ref(), requester.address).await
+    }
+
     /// Makes a change that a session asked for. If what it gave for it is wrong, this takes the time of a
     /// [failed login](Self::in_failure_time). Another request may have ended the session meanwhile: it has
     /// deleted the account, or changed its password. Then nothing is wrong with what this one gave.

@@ -33,6 +33,7 @@ mod doors;
 mod drains;
 mod edge;
 mod encrypted_sessions;
+mod ended_meanwhile;
 mod ends;
 #[cfg(feature = "external-tests")]
 mod erasure;

@@ -112,7 +112,8 @@ async fn no_change_outlives_the_end_of_its_session_on_redis() {
     no_change_outlives_the_end_of_its_session(Site::redis()).await;
 }
 
-/// A login replaces the hash of the password meanwhile. That is no other password.
+/// A login replaces the hash of the password meanwhile, and the session ends the others. Neither is another
+/// password.
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_right_password_is_right_while_its_hash_is_replaced() {
@@ -120,16 +121,21 @@ async fn a_right_password_is_right_while_its_hash_is_replaced() {
     let auth = site.auth(&NO_CACHE);
     let mut owner = auth.logged_in().await;
     let (old, mut new) = (PASSWORD, OTHER.to_owned());
-    for offset in (0..40).step_by(4) {
+    for round in 0..40 {
+        let offset = Duration::from_millis(round);
         let _: i64 = site.redis_cli(&["HSET", "ncc:user:77", "password", BCRYPT]);
-        let mut browser = auth.client();
+        let (mut browser, mut same) = (auth.client(), owner.clone());
         let logged_in = async {
-            tokio::time::sleep(Duration::from_millis(offset)).await;
+            tokio::time::sleep(offset).await;
             browser.post("/login", &login(old)).await
         };
+        let ended = async {
+            tokio::time::sleep(offset).await;
+            if round % 4 == 0 { 200 } else { same.delete("/sessions").await.status }
+        };
         let change = change(old, &new);
-        let (changed, _) = tokio::join!(owner.post("/password", &change), logged_in);
-        expect_plain(&changed, 200, "OK");
+        let (changed, _, ended) = tokio::join!(owner.post("/password", &change), logged_in, ended);
+        assert!(changed.status == 200 && [200, 401].contains(&ended), "{changed:?} {offset:?}");
         expect_plain(&auth.client().post("/login", &login(&new)).await, 200, "OK");
         new.push('!');
     }

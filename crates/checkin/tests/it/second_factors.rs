@@ -24,10 +24,24 @@ pub(crate) struct App {
     totp: Totp,
     /// The code with which it was turned on.
     first: String,
-    recovery_codes: Vec<String>,
+    pub(crate) recovery_codes: Vec<String>,
 }
 
 impl App {
+    /// Begins to set up an app after this step-up.
+    pub(crate) async fn begin(owner: &mut Client, confirmation: &Value) -> App {
+        let begun = owner.post("/second-factor/totp", confirmation).await;
+        assert_eq!(begun.status, 200, "{}", begun.text());
+        let (secret, uri) = (begun.json()["secret"].clone(), begun.json()["uri"].clone());
+        let secret = secret.as_str().unwrap();
+        let uri = uri.as_str().unwrap();
+        assert!(uri.starts_with("otpauth://totp/checkin:al.appelhof%40example.com?"));
+        assert!(uri.contains(secret));
+        let secret = Secret::try_from_base32(secret).unwrap();
+        let totp = Builder::new().with_secret(secret).build().unwrap();
+        App { totp, first: String::new(), recovery_codes: Vec::new() }
+    }
+
     fn code(&self, steps: i64) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         self.totp.generate(now.saturating_add_signed(30 * steps)).to_string()
@@ -50,15 +64,7 @@ pub(crate) async fn enrol(owner: &mut Client, code: Option<&str>) -> App {
 
 /// Turns an authenticator app on after this step-up.
 pub(crate) async fn enrol_after(owner: &mut Client, confirmation: &Value) -> App {
-    let begun = owner.post("/second-factor/totp", confirmation).await;
-    assert_eq!(begun.status, 200, "{}", begun.text());
-    let (secret, uri) = (begun.json()["secret"].clone(), begun.json()["uri"].clone());
-    let secret = secret.as_str().unwrap();
-    assert!(uri.as_str().unwrap().starts_with("otpauth://totp/checkin:al.appelhof%40example.com?"));
-    assert!(uri.as_str().unwrap().contains(secret));
-    let secret = Secret::try_from_base32(secret).unwrap();
-    let totp = Builder::new().with_secret(secret).build().unwrap();
-    let mut app = App { totp, first: String::new(), recovery_codes: Vec::new() };
+    let mut app = App::begin(owner, confirmation).await;
     app.first = app.code(0);
     let confirmed = owner.post("/second-factor/totp/confirm", &json!({"code": app.first})).await;
     app.recovery_codes = codes(&confirmed);

@@ -1,12 +1,13 @@
 //! What happens to sessions, counted for Prometheus.
 
+use std::time::Duration;
+
 use serde_json::json;
 use testkit::{Client, signature};
 
 use crate::harness::{
     CHECKIN, COOKIE, SECRET, Service, Site, accepted, at, expect_plain, session_id, until,
 };
-use crate::under_way::UnderWay;
 
 /// How often this happened at a service, as `/metrics` says.
 async fn count(service: &Service, event: &str) -> u64 {
@@ -67,13 +68,18 @@ async fn what_happens_to_sessions_is_counted() {
 #[tokio::test]
 async fn sessions_that_end_under_a_request_are_counted() {
     let site = Site::redis();
-    let auth = site.auth(&[]);
-    let al = auth.logged_in().await;
+    let auth = site.auth(&["--failed-login-time", "2s"]);
+    let mut al = auth.logged_in().await;
     grows_old(&site, &al);
-    let request = UnderWay::post(&al, auth.port(), "/password", &json!({}));
-    site.redis_cli::<()>(&["DEL", &format!("ncc:session:{}", session_id(&al))]);
-    let answer = tokio::task::spawn_blocking(|| request.finish()).await.unwrap();
-    assert!(answer.contains("HTTP/1.1 400"), "{answer}");
+    let session = format!("ncc:session:{}", session_id(&al));
+    // It is answered long after its session is read.
+    let change = json!({"currentPassword": "wrong", "newPassword": "another long password"});
+    let end = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        site.redis_cli::<i64>(&["DEL", &session])
+    };
+    let (changed, ended) = tokio::join!(al.post("/password", &change), end);
+    assert_eq!((changed.status, ended), (400, 1), "{}", changed.text());
     happened_once(&auth, "gone").await;
 }
 

@@ -18,7 +18,12 @@ pub(crate) struct UnderWay {
 impl UnderWay {
     /// Returns when the handler begins to read the body.
     pub(crate) fn post(browser: &Client, port: u16, path: &str, body: &Value) -> UnderWay {
-        let mut request = UnderWay::head(browser, port, path, body, "Expect: 100-continue\r\n");
+        UnderWay::of(browser, port, &format!("POST {path}"), body)
+    }
+
+    /// Returns when the handler begins to read the body. `request` is the method and the path.
+    pub(crate) fn of(browser: &Client, port: u16, request: &str, body: &Value) -> UnderWay {
+        let mut request = UnderWay::head(browser, port, request, body, "Expect: 100-continue\r\n");
         let mut line = String::new();
         request.stream.read_line(&mut line).unwrap();
         assert!(line.starts_with("HTTP/1.1 100"), "{line}");
@@ -27,16 +32,16 @@ impl UnderWay {
 
     /// Returns when the request lies with the operating system, whether or not the service reads it.
     pub(crate) fn unread(browser: &Client, port: u16, path: &str, body: &Value) -> UnderWay {
-        UnderWay::head(browser, port, path, body, "")
+        UnderWay::head(browser, port, &format!("POST {path}"), body, "")
     }
 
-    fn head(browser: &Client, port: u16, path: &str, body: &Value, more: &str) -> UnderWay {
+    fn head(browser: &Client, port: u16, request: &str, body: &Value, more: &str) -> UnderWay {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let body = body.to_string();
         let cookie = browser.jar().header().map(|cookies| format!("Cookie: {cookies}\r\n"));
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+            "{request} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n{}{more}Connection: close\r\n\r\n",
             body.len(),
             cookie.unwrap_or_default()

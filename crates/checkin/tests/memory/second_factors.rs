@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use checkin_domain::UserId;
-use checkin_storage::{PendingName, PendingSteps, Result, SecondFactors};
+use checkin_storage::{Admitted, PendingName, PendingSteps, Result, SecondFactors};
 
 use crate::store::MemoryStorage;
+use crate::users::raise;
 
 #[async_trait]
 impl SecondFactors for MemoryStorage {
@@ -28,6 +29,23 @@ impl SecondFactors for MemoryStorage {
         };
         stored.second_factor = new.map(str::to_owned);
         Ok(true)
+    }
+
+    async fn change_second_factor(
+        &self,
+        user: UserId,
+        by: &Admitted,
+        expected: Option<&str>,
+        new: Option<&str>,
+    ) -> Result<Option<u64>> {
+        let mut contents = self.contents();
+        let stored = contents.admitting(user, Some(by));
+        let Some(stored) = stored.filter(|stored| stored.second_factor.as_deref() == expected)
+        else {
+            return Ok(None);
+        };
+        stored.second_factor = new.map(str::to_owned);
+        Ok(Some(raise(&mut stored.standing, by.handle.clone())))
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use async_trait::async_trait;
 use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    AccountChange, Credentials, KeptSession, NewUser, Registered, Result, Role, Standing, Status,
+    AccountChange, Admitted, Credentials, NewUser, Registered, Result, Role, Standing, Status,
     StorageError, UsedUp, Users,
 };
 
@@ -66,32 +66,25 @@ impl Users for MemoryStorage {
         Ok(self.contents().users.get(&id).map(standing).unwrap_or_default())
     }
 
-    async fn raise_epoch(&self, id: UserId, kept: Option<&KeptSession>) -> Result<Option<u64>> {
+    async fn raise_epoch(&self, id: UserId, by: Option<&Admitted>) -> Result<Option<u64>> {
         let mut contents = self.contents();
-        let Some(StoredUser { standing, .. }) = contents.users.get_mut(&id) else {
+        let Some(StoredUser { standing, .. }) = contents.admitting(id, by) else {
             return Ok(None);
         };
-        match kept {
-            Some(kept) if !standing.admits(kept.epoch, || kept.handle.clone()) => Ok(None),
-            kept => Ok(Some(raise(standing, kept.map(|kept| kept.handle.clone())))),
-        }
+        Ok(Some(raise(standing, by.and_then(|by| by.handle.clone()))))
     }
 
     async fn change_password(
         &self,
         id: UserId,
-        expected: Option<u64>,
+        by: Option<&Admitted>,
         new: &PasswordHash,
     ) -> Result<Option<u64>> {
         let mut contents = self.contents();
-        let Some(StoredUser { user, standing, .. }) = contents.users.get_mut(&id) else {
+        let Some(StoredUser { user, standing, .. }) = contents.admitting(id, by) else {
             return Ok(None);
         };
-        let is_allowed = match expected {
-            Some(epoch) => standing.is_active() && standing.epoch == epoch,
-            None => standing.status != Status::Deleted,
-        };
-        Ok(is_allowed.then(|| {
+        Ok((standing.status != Status::Deleted).then(|| {
             user.password = new.clone();
             raise(standing, None)
         }))
@@ -111,9 +104,14 @@ impl Users for MemoryStorage {
         Ok(stored.map(|stored| stored.user.password = new.clone()).is_some())
     }
 
-    async fn change_account(&self, id: UserId, change: AccountChange) -> Result<Option<u64>> {
+    async fn change_account(
+        &self,
+        id: UserId,
+        by: Option<&Admitted>,
+        change: AccountChange,
+    ) -> Result<Option<u64>> {
         let mut contents = self.contents();
-        let Some(StoredUser { standing, .. }) = contents.users.get_mut(&id) else {
+        let Some(StoredUser { standing, .. }) = contents.admitting(id, by) else {
             return Ok(None);
         };
         let is_same = match change {
@@ -165,7 +163,7 @@ impl StoredUser {
     }
 }
 
-fn raise(standing: &mut Standing, kept: Option<String>) -> u64 {
+pub(crate) fn raise(standing: &mut Standing, kept: Option<String>) -> u64 {
     standing.epoch += 1;
     standing.kept = kept;
     standing.epoch
@@ -176,6 +174,16 @@ impl Contents {
         let canonical = email.canonical();
         let mut users = self.users.values().filter(|stored| !stored.is_erased);
         users.find(|stored| stored.user.email.canonical() == canonical)
+    }
+
+    /// The account, unless what asks for its change is no longer valid.
+    pub(crate) fn admitting(
+        &mut self,
+        id: UserId,
+        by: Option<&Admitted>,
+    ) -> Option<&mut StoredUser> {
+        let stored = self.users.get_mut(&id);
+        stored.filter(|stored| by.is_none_or(|by| stored.standing.still_admits(by)))
     }
 
     /// The id behind the highest one; if the ids are used up, the highest free one.

@@ -22,7 +22,7 @@ pub(crate) async fn delete_account(deployment: Arc<Deployment>, user: u64) {
     let id = UserId::try_from(user).unwrap();
     let name = format!("auth of {user}");
     let storage = deployment.process(&name).storage(deployment.plan.partitions);
-    while storage.change_account(id, AccountChange::Status(Status::Deleted)).await.is_err() {
+    while storage.change_account(id, None, AccountChange::Status(Status::Deleted)).await.is_err() {
         deployment.pause_after_failure().await;
     }
     let erase = |number: usize| deployment.erase(id, format!("{name}, search {number}"));

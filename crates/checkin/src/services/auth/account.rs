@@ -10,17 +10,13 @@ use utoipa::ToSchema;
 
 use super::bodies::{ConfirmRegistrationBody, ConfirmationBody, NewAccountBody, PasswordBody};
 use super::checked::{Checked, OfAccount, WithMail};
-use super::logged_in::LoggedInAccount;
 use super::problems::of_change;
-use super::proofs::proof;
 use super::second_factor::SecondFactorNeeded;
 use super::state::Auth;
 use crate::domain::{LocationId, User};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Problems};
 use crate::http::{ClientIp, DeviceCookie, JsonBody, Problem, ProblemDetails};
-use crate::second_factor::Challenge;
 use crate::storage::Role;
-use crate::usecases::password_change::Replacement;
 use crate::usecases::registration::NewAccount;
 
 /// Returns the logged-in account.
@@ -112,12 +108,9 @@ pub(super) async fn change_password(
     State(auth): State<Auth>,
     Checked { passed, body, address }: OfAccount<PasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    passed.expect_own(&body.current.0)?;
-    let LoggedInAccount { session, account, .. } = passed;
     let PasswordBody { current, new, code, passkey } = body;
-    let proof = proof(code, passkey, || Challenge::of_session(session.id().as_str()))?;
-    let replacement = Replacement { current: current.0, new: new.0, proof };
-    let changed = auth.password_change.change(&session, account.email, replacement, address);
+    let confirmation = passed.confirmation(ConfirmationBody { current, code, passkey })?;
+    let changed = auth.password_change.change(passed.requester(address), confirmation, new.0);
     let device = changed.await.map_err(of_change)?;
     Ok((device.map(DeviceCookie).map(Extension), "OK"))
 }
@@ -136,12 +129,8 @@ pub(super) async fn delete(
     State(auth): State<Auth>,
     Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<&'static str, Problem> {
-    passed.expect_own(&body.current.0)?;
-    let LoggedInAccount { session, account, .. } = passed;
-    let ConfirmationBody { current, code, passkey } = body;
-    let proof = proof(code, passkey, || Challenge::of_session(session.id().as_str()))?;
-    let deleted =
-        auth.account_deletion.delete(&session, account.email, (current.0, proof), address);
+    let confirmation = passed.confirmation(body)?;
+    let deleted = auth.account_deletion.delete(passed.requester(address), confirmation);
     deleted.await.map_err(of_change)?;
     Ok("OK")
 }

@@ -14,8 +14,8 @@ use crate::input::FromFields;
 use crate::usecases::password_reset::PasswordReset;
 
 /// A request with a body, which has passed the check `C`. A request that does not pass is refused for that,
-/// whatever its body is. The body is still read, so that a client that reads only after it has sent the body
-/// receives the response.
+/// whatever its body is. The body is read first, so that a client that reads only after it has sent the body
+/// receives the response, and so that no session has ended before its request was complete.
 pub(super) struct Checked<C, B> {
     pub(super) passed: C,
     pub(super) body: B,
@@ -32,16 +32,16 @@ pub(super) type WithMail<B> = Checked<Mail, B>;
 impl<C, B> FromRequest<Auth> for Checked<C, B>
 where
     C: FromRequestParts<Auth, Rejection = Problem> + Send,
-    B: FromFields<Context = ()>,
+    B: FromFields<Context = ()> + Send,
 {
     type Rejection = Problem;
 
     async fn from_request(request: Request, auth: &Auth) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
-        let passed = C::from_request_parts(&mut parts, auth).await;
-        let ClientIp(address) = ClientIp::of(&parts);
+        let (parts, body) = request.into_parts();
+        let mut head = parts.clone();
         let body = JsonBody::from_request(Request::from_parts(parts, body), auth).await;
-        let passed = passed?;
+        let passed = C::from_request_parts(&mut head, auth).await?;
+        let ClientIp(address) = ClientIp::of(&head);
         let JsonBody(body) = body?;
         Ok(Self { passed, body, address })
     }

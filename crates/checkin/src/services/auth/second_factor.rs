@@ -20,8 +20,9 @@ use super::state::Auth;
 use crate::http::document::{BodyProblems, LoginNeeded, Problems};
 use crate::http::{DeviceCookie, Problem};
 use crate::second_factor::{Challenge, Code, Method};
-use crate::usecases::enrolment::{Confirmation, Made, Requester};
+use crate::usecases::enrolment::Made;
 use crate::usecases::login::LoginError;
+use crate::usecases::session_change::{Confirmation, Requester};
 
 /// The second factor of an account.
 #[derive(Serialize, ToSchema)]
@@ -183,8 +184,9 @@ pub(super) async fn remove(
 }
 
 impl LoggedInAccount {
-    pub(super) fn requester(&self, address: Option<IpAddr>) -> Requester<'_> {
-        Requester { session: &self.session, account: self.account.clone(), address }
+    pub(super) fn requester(&self, address: Option<IpAddr>) -> Requester {
+        let (session, account) = (self.session.clone(), self.account.clone());
+        Requester { session, account, address }
     }
 
     /// Returns the step-up before a change by this session.

@@ -1,0 +1,259 @@
+//! A session that something else has ended while a request of it is in progress changes nothing any more,
+//! whatever has ended it and whatever it asks for.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlite_writer::rusqlite::Connection;
+use testkit::{Client, Method, Response};
+
+use crate::harness::{EMAIL, PASSWORD, PATIENCE, Service, Site, USER, at, expect_plain, log_in};
+use crate::second_factors::{App, enrol};
+use crate::under_way::UnderWay;
+
+const OTHER: &str = "another long password";
+
+/// Of [`PASSWORD`]. It takes long to compare.
+const SLOW: &str = "$2b$12$UHtyI/tJ1cK5EjTCkQi6gegiRlMJG3j2IG8sAg3PKeYS4OL1izMqC";
+
+/// Nobody waits for leases, as no service caches.
+const NO_CACHE: [&str; 2] = ["--session-cache", "0"];
+
+/// The requests of a session that change its account; all but the last one with its password.
+const CHANGES: [&str; 6] = [
+    "POST /password",
+    "DELETE /account",
+    "POST /second-factor/recovery-codes",
+    "POST /second-factor/remove",
+    "POST /second-factor/totp",
+    "POST /second-factor/totp/confirm",
+];
+
+/// What ends a session from outside.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// The owner ends all other sessions.
+    Others,
+    /// The owner ends this session.
+    One,
+    /// An administrator ends the sessions of the account.
+    Account,
+    /// An administrator ends the sessions of everybody.
+    Everybody,
+    /// An administrator disables the account, and enables it again.
+    Disabled,
+    /// Another request of the session logs it out.
+    Logout,
+}
+
+impl End {
+    const ALL: [End; 6] =
+        [End::Others, End::One, End::Account, End::Everybody, End::Disabled, End::Logout];
+
+    async fn happen(self, site: &Site, owner: &mut Client, ending: &Client) {
+        let run = |command, arguments: &[&str]| {
+            let ended = site.run(command, arguments);
+            assert_eq!(ended.code, 0, "{arguments:?}: {}{}", ended.stdout, ended.stderr);
+        };
+        match self {
+            End::Others => assert_eq!(owner.delete("/sessions").await.status, 200),
+            End::One => {
+                let listed = owner.get("/sessions").await.json();
+                let listed = listed["sessions"].as_array().unwrap();
+                let other = listed.iter().find(|session| session["current"] == false).unwrap();
+                let path = format!("/sessions/{}", other["handle"].as_str().unwrap());
+                assert_eq!(owner.delete(&path).await.status, 204);
+            }
+            End::Account => run("sessions", &["revoke", "--user", EMAIL]),
+            End::Everybody => run("sessions", &["revoke", "--all"]),
+            End::Disabled => {
+                run("users", &["disable", EMAIL]);
+                run("users", &["enable", EMAIL]);
+            }
+            End::Logout => {
+                expect_plain(&ending.clone().post("/logout", &Value::Null).await, 200, "OK");
+            }
+        }
+    }
+}
+
+/// Logs in to the account with a recovery code.
+async fn enter(auth: &Service, app: &mut App) -> Client {
+    let mut client = auth.client();
+    let pending = log_in(&mut client).await.json()["pendingLogin"].clone();
+    let body = json!({"pendingLogin": pending, "code": app.recovery_codes.pop().unwrap()});
+    expect_plain(&client.post("/login/second-factor", &body).await, 200, "OK");
+    client
+}
+
+/// Sends the head of a request, ends its session, and expects that the whole request is refused.
+async fn expect_refused(
+    (site, service): (&Site, &Service),
+    (owner, ending): (&mut Client, &Client),
+    (request, body, end): (&'static str, Value, End),
+) {
+    let (browser, port) = (service.client_like(ending), service.port());
+    let begin = move || UnderWay::of(&browser, port, request, &body);
+    let under_way = tokio::task::spawn_blocking(begin).await.unwrap();
+    end.happen(site, owner, ending).await;
+    let answer = tokio::task::spawn_blocking(move || under_way.finish()).await.unwrap();
+    let is_refused = answer.trim_start().starts_with("HTTP/1.1 401 ")
+        && answer.ends_with("\r\n\r\nAuthentication required.");
+    assert!(is_refused, "{request} {end:?}: {answer}");
+}
+
+async fn no_session_ends_before_its_request_is_complete(site: Site) {
+    let (auth, receiver) = (site.auth(&NO_CACHE), site.receiver(&NO_CACHE));
+    for (end, change) in End::ALL.into_iter().zip(CHANGES) {
+        let mut owner = auth.logged_in().await;
+        for request in ["PUT /settings", "POST /api/checkin"] {
+            let ending = auth.logged_in().await;
+            let (service, body) = match request {
+                "PUT /settings" => (&auth, json!({"audience": "nobody"})),
+                _ => (&receiver, at(1, 3)),
+            };
+            let case = (request, body, end);
+            expect_refused((&site, service), (&mut owner, &ending), case).await;
+            owner = auth.logged_in().await;
+            assert_eq!(owner.get("/settings").await.json(), json!({"audience": "users"}));
+        }
+        let mut app = enrol(&mut owner, None).await;
+        let mut ending = enter(&auth, &mut app).await;
+        let body = body_of(change, &mut app, &mut ending).await;
+        let case = (change, body, end);
+        expect_refused((&site, &auth), (&mut owner, &ending), case).await;
+        expect_unchanged(&site, &auth, &mut app).await;
+    }
+}
+
+/// Returns the body of a request for a change.
+async fn body_of(change: &str, app: &mut App, ending: &mut Client) -> Value {
+    let code = app.recovery_codes.pop().unwrap();
+    match change {
+        "POST /password" => {
+            json!({"currentPassword": PASSWORD, "newPassword": OTHER, "code": code})
+        }
+        "POST /second-factor/totp/confirm" => {
+            let body = json!({"currentPassword": PASSWORD, "code": code});
+            json!({"code": App::begin(ending, &body).await.next()})
+        }
+        _ => json!({"currentPassword": PASSWORD, "code": code}),
+    }
+}
+
+/// The account is there, with its password and its second factor, which is removed for the next case.
+async fn expect_unchanged(site: &Site, auth: &Service, app: &mut App) {
+    let mut owner = enter(auth, app).await;
+    let state = owner.get("/second-factor").await.json();
+    let left = state["recoveryCodes"].as_u64().unwrap();
+    assert!(state["totp"] == true && [7, 8].contains(&left), "{state}");
+    let reset = site.run("users", &["second-factor", "remove", EMAIL]);
+    assert_eq!(reset.code, 0, "{}", reset.stderr);
+}
+
+#[tokio::test]
+async fn no_session_ends_before_its_request_is_complete_on_sqlite() {
+    no_session_ends_before_its_request_is_complete(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn no_session_ends_before_its_request_is_complete_on_redis() {
+    no_session_ends_before_its_request_is_complete(Site::redis()).await;
+}
+
+fn set_password(site: &Site, hash: &str) {
+    match site.store.strip_prefix("sqlite:") {
+        Some(file) => {
+            let store = Connection::open(file).unwrap();
+            store.busy_timeout(PATIENCE).unwrap();
+            let update = format!("UPDATE accounts SET password = ?1 WHERE id = {USER}");
+            assert_eq!(store.execute(&update, [hash]).unwrap(), 1);
+        }
+        None => {
+            let _: i64 = site.redis_cli(&["HSET", &format!("ncc:user:{USER}"), "password", hash]);
+        }
+    }
+}
+
+/// The sessions end while the password is compared.
+async fn no_session_that_has_ended_changes_anything(site: Site) {
+    let auth = site.auth(&NO_CACHE);
+    for end in [End::Others, End::One] {
+        for change in &CHANGES[..5] {
+            let mut owner = auth.logged_in().await;
+            let mut app = enrol(&mut owner, None).await;
+            let mut ending = enter(&auth, &mut app).await;
+            let body = body_of(change, &mut app, &mut ending).await;
+            set_password(&site, SLOW);
+            let (method, path) = change.split_once(' ').unwrap();
+            let same = ending.clone();
+            let request = ending.request(method.parse().unwrap(), path).json(&body).send();
+            let end_it = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                end.happen(&site, &mut owner, &same).await;
+            };
+            let (answer, ()) = tokio::join!(request, end_it);
+            let case = format!("{change} {end:?}: {}", answer.text());
+            assert_eq!((answer.status, answer.text()), (401, "Authentication required."), "{case}");
+            expect_unchanged(&site, &auth, &mut app).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_session_that_has_ended_changes_anything_on_sqlite() {
+    no_session_that_has_ended_changes_anything(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn no_session_that_has_ended_changes_anything_on_redis() {
+    no_session_that_has_ended_changes_anything(Site::redis()).await;
+}
+
+/// Of a deletion of the account and an end of all other sessions, which come from two sessions at the same time, only the
+/// first takes place.
+async fn a_deletion_and_an_end_of_the_sessions_are_one_after_the_other(site: Site) {
+    let auth = site.auth(&["--session-cache", "0", "--register-rate", "0"]);
+    let mut deletions = 0;
+    for offset in (0..60).step_by(3) {
+        let email = format!("bo{offset}@example.com");
+        let account = json!({
+            "firstName": "Bo", "lastName": "Berg", "email": email, "password": OTHER,
+        });
+        assert_eq!(auth.client().post("/register", &account).await.status, 201);
+        let login = json!({"email": email, "password": OTHER});
+        let (mut owner, mut other) = (auth.client(), auth.client());
+        for client in [&mut owner, &mut other] {
+            expect_plain(&client.post("/login", &login).await, 200, "OK");
+        }
+        let end = async {
+            tokio::time::sleep(Duration::from_millis(offset)).await;
+            owner.delete("/sessions").await
+        };
+        let (deleted, ended) = tokio::join!(delete(&mut other), end);
+        let statuses = (deleted.status, ended.status);
+        assert!([(200, 401), (401, 200)].contains(&statuses), "{statuses:?} after {offset} ms");
+        deletions += usize::from(deleted.status == 200);
+        let status = if deleted.status == 200 { 401 } else { 200 };
+        assert_eq!(auth.client().post("/login", &login).await.status, status);
+    }
+    eprintln!("{deletions} of 20 accounts were deleted");
+}
+
+async fn delete(client: &mut Client) -> Response {
+    let request = client.request(Method::DELETE, "/account");
+    request.json(&json!({"currentPassword": OTHER})).send().await
+}
+
+#[tokio::test]
+async fn a_deletion_and_an_end_of_the_sessions_are_one_after_the_other_on_sqlite() {
+    a_deletion_and_an_end_of_the_sessions_are_one_after_the_other(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_deletion_and_an_end_of_the_sessions_are_one_after_the_other_on_redis() {
+    a_deletion_and_an_end_of_the_sessions_are_one_after_the_other(Site::redis()).await;
+}
