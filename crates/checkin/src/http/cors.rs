@@ -51,7 +51,7 @@ impl Cors {
         let layer = CorsLayer::new()
             .allow_origin(self.0.clone())
             .allow_credentials(true)
-            .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+            .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
             .allow_headers(REQUEST_HEADERS)
             .expose_headers(RESPONSE_HEADERS);
         (!self.0.is_empty()).then_some(layer)

@@ -198,7 +198,9 @@ async fn pages_of_other_origins() {
     };
     let asked = preflight(&open, APP).await;
     assert_eq!((asked.status, asked.header("access-control-allow-origin")), (200, Some(APP)));
-    assert!(is_told(&asked, "access-control-allow-methods", "post"), "{:?}", asked.headers);
+    for method in ["get", "post", "put", "delete"] {
+        assert!(is_told(&asked, "access-control-allow-methods", method), "{:?}", asked.headers);
+    }
     for header in ["content-type", "idempotency-key"] {
         assert!(is_told(&asked, "access-control-allow-headers", header), "{:?}", asked.headers);
     }
