@@ -26,7 +26,7 @@ pub use program::{Line, Program, Stream};
 pub use proxy::Proxy;
 pub use random::{Rng, random, seed};
 pub use redis_cluster::RedisCluster;
-pub use redis_server::RedisServer;
+pub use redis_server::{RedisServer, server_program};
 pub use sentinel::Sentinel;
 pub use wait::{PATIENCE, until, wait_for, wait_until};
 

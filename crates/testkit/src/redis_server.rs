@@ -173,7 +173,7 @@ impl Drop for RedisServer {
 }
 
 /// Returns the command of the server that `REDIS_SERVER` names, such as that of another engine.
-pub(crate) fn server_program() -> Command {
+pub fn server_program() -> Command {
     Command::new(std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into()))
 }
 

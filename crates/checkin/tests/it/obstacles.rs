@@ -255,7 +255,7 @@ fn client_certificates_of_clusters_and_sentinels() {
          sentinel monitor m localhost {master} 1\n"
     );
     fs::write(&configuration, settings).unwrap();
-    let mut program = std::process::Command::new("redis-server");
+    let mut program = testkit::server_program();
     program.arg(&configuration).arg("--sentinel");
     let _sentinel = Program::spawn(program);
     let store = format!("rediss-sentinel://localhost:{sentinel}/m{parameters}");

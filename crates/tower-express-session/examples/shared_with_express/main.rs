@@ -8,8 +8,8 @@
 //! It starts a `redis-server`, the Express service in `service.js` and a Rust service, sends
 //! requests to both like one browser, and prints the result of each step. It exits with 0 if every
 //! step had the expected result, otherwise with 1, and stops the servers that it started. It needs
-//! `redis-server`, `node` and `npm`; the npm packages of `express/` are installed if they are
-//! missing.
+//! `redis-server`, or the program that `REDIS_SERVER` names, `node` and `npm`; the npm packages of
+//! `express/` are installed if they are missing.
 
 #![expect(clippy::print_stdout, reason = "prints the result of each step")]
 
@@ -20,7 +20,7 @@ use std::process::{Command, ExitCode, Stdio};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
-use testkit::{Express, RedisServer};
+use testkit::{Express, RedisServer, server_program};
 use tower_express_session::store::redis::RedisStore;
 use tower_express_session::{Error, Session, SessionLayer};
 
@@ -28,9 +28,8 @@ const SECRET: &str = "keyboard cat";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let missing =
-        ["redis-server", "node", "npm"].into_iter().find(|program| !is_installed(program));
-    if let Some(program) = missing {
+    let programs = [server_program(), Command::new("node"), Command::new("npm")];
+    if let Some(program) = programs.into_iter().find_map(missing) {
         eprintln!("{program} is not installed; this example needs redis-server and Node 20");
         return ExitCode::FAILURE;
     }
@@ -112,7 +111,8 @@ async fn add_to_cart(session: Session, Path(item): Path<String>) -> Result<Strin
     Ok(session.update("cart", add).await?.join(", "))
 }
 
-fn is_installed(program: &str) -> bool {
-    let version = Command::new(program).arg("--version").stdout(Stdio::null()).status();
-    version.is_ok()
+/// Returns the name of a program that cannot be started.
+fn missing(mut program: Command) -> Option<String> {
+    let version = program.arg("--version").stdout(Stdio::null()).status();
+    version.is_err().then(|| program.get_program().to_string_lossy().into_owned())
 }

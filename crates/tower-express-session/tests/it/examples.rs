@@ -19,13 +19,20 @@ fn express_and_rust_share_logins() {
     assert!(status.success() && stdout.ends_with("all steps as expected\n"), "{stdout}{stderr}");
 }
 
+/// The server is the one that `REDIS_SERVER` names, wherever it is.
 #[test]
 fn the_shared_example_names_a_missing_program() {
+    let directories = std::env::var_os("PATH").unwrap();
+    let mut programs = std::env::split_paths(&directories).map(|directory| directory.join("node"));
+    let node = programs.find(|program| program.exists()).unwrap();
     let empty = tempfile::tempdir().unwrap();
-    let env = [("PATH", empty.path().to_str().unwrap())];
-    let mut example = Program::start(path("shared_with_express"), &[] as &[&str], &env);
-    assert_eq!(example.wait(WALK).code(), Some(1));
-    assert!(example.text(Stream::Stderr).starts_with("redis-server is not installed"));
+    for (server, missing) in [("redis-server", "redis-server"), (node.to_str().unwrap(), "node")] {
+        let env = [("PATH", empty.path().to_str().unwrap()), ("REDIS_SERVER", server)];
+        let mut example = Program::start(path("shared_with_express"), &[] as &[&str], &env);
+        assert_eq!(example.wait(WALK).code(), Some(1));
+        let said = example.text(Stream::Stderr);
+        assert!(said.starts_with(&format!("{missing} is not installed")), "{said}");
+    }
 }
 
 #[tokio::test]
