@@ -59,13 +59,23 @@ async fn of_replicas(redis: &Connection) -> Vec<Finding> {
 
 async fn of_replica(address: &str, replica: &Client) -> Vec<Finding> {
     // It is no obstacle here that it is a replica, or a server of a cluster.
-    if let Err(obstacle) = replica.check().await
-        && !matches!(obstacle, Obstacle::Replica | Obstacle::Cluster)
-    {
-        return vec![Finding::warning(
-            format!("the replica {address} cannot be examined: {obstacle}"),
-            "make it reachable from here, or compare its settings with those of its master by hand",
-        )];
+    match replica.check().await {
+        Ok(()) | Err(Obstacle::Replica | Obstacle::Cluster) => {}
+        // As a master, it would have the same obstacle.
+        Err(obstacle) if obstacle.is_lasting() => {
+            return vec![Finding::problem(
+                format!(
+                    "the replica {address}, which may become the master, cannot be used: {obstacle}"
+                ),
+                "give it the users, passwords and TLS settings of its master: replicas do not copy them",
+            )];
+        }
+        Err(obstacle) => {
+            return vec![Finding::warning(
+                format!("the replica {address} cannot be examined: {obstacle}"),
+                "make it reachable from here, or compare its settings with those of its master by hand",
+            )];
+        }
     }
     let section = async |name: &str| {
         let info = replica.call(&[b"INFO", name.as_bytes()]).await;

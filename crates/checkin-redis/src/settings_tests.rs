@@ -92,6 +92,10 @@ async fn a_diagnosis_finds_the_settings_of_replicas() {
         set("replica-priority", "100");
         set(setting, right);
     }
+    // Users and passwords are not replicated.
+    set("requirepass", "secret");
+    let problems = problems(&storage).await;
+    assert!(matches!(&problems[..], [one] if one.what.contains("cannot be used")), "{problems:?}");
     sentinel.replica().pause();
     let findings = storage.diagnose().await.unwrap();
     let unknown = findings.iter().find(|finding| finding.what.contains("cannot be examined"));

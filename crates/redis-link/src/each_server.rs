@@ -1,5 +1,7 @@
 //! Asks every server of a deployment the same.
 
+use redis::ConnectionInfo;
+
 use crate::address::{Address, Deployment, info};
 use crate::client::Client;
 use crate::error::Error;
@@ -63,7 +65,7 @@ impl Client {
         let settings = match deployment {
             Deployment::Server(server) => Some(server.redis_settings()),
             Deployment::Sentinel(address) => Some(&address.server),
-            Deployment::Cluster(nodes) => nodes.first().map(|node| node.redis_settings()),
+            Deployment::Cluster(nodes) => nodes.first().map(ConnectionInfo::redis_settings),
         };
         let settings = settings.ok_or_else(Error::has_no_address)?;
         let server = info(tls::address(host, port, tls.as_ref()), settings)?;
