@@ -20,11 +20,11 @@ store = "redis://checkin:$password@redis:6379"
 session-secret = ["$(openssl rand -hex 32)"]
 EOF
 
-# The services need no dangerous command besides INFO and ROLE, and only keys that begin with the prefix. The operator
-# is who makes backups.
+# The services need no dangerous command besides INFO and ROLE, and only keys that begin with the prefix. Before Redis 7,
+# all of CLIENT is dangerous. The operator is who makes backups.
 cat >"$secrets/users.acl" <<EOF
 user default off
-user checkin on #$(sha256 "$password") ~ncc:* ~{ncc:* +@all -@dangerous +info +role
+user checkin on #$(sha256 "$password") ~ncc:* ~{ncc:* +@all -@dangerous +info +role +client|id +client|tracking
 user operator on #$(sha256 "$operator") ~* &* +@all
 EOF
 echo "$operator" >"$secrets/redis-operator-password"
