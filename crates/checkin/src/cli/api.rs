@@ -57,7 +57,7 @@ pub(super) struct Reads {
     #[arg(long, env = "CHECKIN_WEATHER_KEY", hide_env_values = true, value_name = "KEY")]
     weather_key: Option<WeatherKey>,
 
-    /// Maximum number of users that one session may look up by e-mail address per second, with bursts
+    /// Maximum number of users that one account may look up by e-mail address per second, with bursts
     /// of ten times as many. 0 means unlimited
     #[arg(
         long,

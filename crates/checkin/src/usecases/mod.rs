@@ -15,6 +15,7 @@ pub(crate) mod guesses;
 mod local_time;
 pub(crate) mod locations;
 pub(crate) mod login;
+pub(crate) mod look_ups;
 pub(crate) mod nearby;
 pub(crate) mod newcomers;
 pub(crate) mod overview;

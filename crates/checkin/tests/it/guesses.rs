@@ -250,6 +250,17 @@ async fn other_requests_are_limited_too() {
         expect_problem(&last, 429, &[]);
         expect_left(&last, &format!("\"{name}\";q=10;w=10"), &format!("\"{name}\";r=0;t=1"));
     }
+    // Another session of the account has no look-ups of its own, and another account has.
+    let (mut again, mut other) = (console(), console());
+    expect_plain(&again.post("/login", &login(PASSWORD)).await, 200, "OK");
+    let other_login = json!({"email": "new0@example.com", "password": "a long enough password"});
+    expect_plain(&other.post("/login", &other_login).await, 200, "OK");
+    let mut statuses = Vec::new();
+    for _ in 0..5 {
+        statuses.push(again.get("/api/user/email/nobody@example.com").await.status);
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert_eq!(other.get("/api/user/email/nobody@example.com").await.status, 404);
     // Each of these would change something.
     for (method, path) in [
         (Method::DELETE, "/sessions"),

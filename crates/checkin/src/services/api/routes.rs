@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::middleware::from_fn_with_state;
 use futures_util::FutureExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::state::{Api, Stores};
 use super::{checkins, export, locations, nearby, statistics, stream, users, weather};
-use crate::http::{ClientLimits, RequestLimit, limited};
+use crate::http::ClientLimits;
 use crate::metrics::ProcessMetrics;
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::{Feed, FeedMetrics, MAX_CLIENTS};
+use crate::usecases::look_ups::LookUps;
 use crate::usecases::nearby::NearbyLocations;
 use crate::usecases::newcomers::Newcomers;
 use crate::usecases::upstream::Upstream;
@@ -24,7 +24,7 @@ use crate::usecases::whereabouts::Whereabouts;
 pub struct ApiSettings {
     /// The weather service. Without it, there is no weather.
     pub upstream: Option<Upstream>,
-    /// `--lookup-rate`: the maximum number of look-ups by e-mail address per second of a session, with
+    /// `--lookup-rate`: the maximum number of look-ups by e-mail address per second of an account, with
     /// bursts of ten times as many. 0 means unlimited.
     pub lookup_rate: u32,
     /// `--newcomer-rate`: the maximum number of look-ups about others per hour of a new account. 0 means
@@ -45,8 +45,6 @@ pub fn router(
     let ApiSettings { upstream, lookup_rate, newcomer_rate } = settings;
     let whereabouts = Whereabouts::new(stores.privacy.clone());
     let refused = metrics.throttled.newcomers.clone();
-    let lookups = metrics.throttled.lookups.clone();
-    let lookups = RequestLimit::of_sessions("lookups", lookup_rate, lookups);
     let feed = FeedMetrics {
         open: metrics.event_streams.clone(),
         refused: metrics.throttled.event_streams.clone(),
@@ -57,18 +55,18 @@ pub fn router(
         weather: WeatherLookup::new(stores.locations.clone(), stores.weather.clone(), upstream),
         feed: Feed::new(stores.log.clone(), whereabouts.clone(), stream::event, MAX_CLIENTS, feed),
         newcomers: Newcomers::new(stores.privacy.clone(), newcomer_rate, refused),
+        look_ups: LookUps::new(lookup_rate, metrics.throttled.lookups.clone()),
         whereabouts,
         limits,
         stopping: stop.boxed().shared(),
         stores,
     };
-    routes(lookups).with_state(Arc::new(api))
+    routes().with_state(Arc::new(api))
 }
 
-fn routes(lookups: RequestLimit) -> OpenApiRouter<Arc<Api>> {
+fn routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(users::by_email))
-        .route_layer(from_fn_with_state(lookups, limited))
         .routes(routes!(users::user))
         .routes(routes!(users::full_name))
         .routes(routes!(users::recent))

@@ -10,6 +10,7 @@ use crate::http::ClientLimits;
 use crate::storage::{Directory, History, Locations, Log, Privacy, Users, WeatherCache};
 use crate::usecases::accounts::Accounts;
 use crate::usecases::feed::Feed;
+use crate::usecases::look_ups::LookUps;
 use crate::usecases::nearby::NearbyLocations;
 use crate::usecases::newcomers::Newcomers;
 use crate::usecases::weather::WeatherLookup;
@@ -40,6 +41,7 @@ pub(super) struct Api {
     pub(super) accounts: Accounts,
     pub(super) whereabouts: Whereabouts,
     pub(super) newcomers: Newcomers,
+    pub(super) look_ups: LookUps,
     pub(super) nearby: NearbyLocations,
     pub(super) weather: WeatherLookup,
     pub(super) feed: Arc<Feed>,

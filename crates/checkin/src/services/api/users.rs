@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
 
 use super::paging::{Paged, Paging};
 use super::parameters::{PeriodName, UserPath};
@@ -96,11 +97,12 @@ pub(super) async fn by_email(
     State(api): State<Arc<Api>>,
     Onlooker(visitor): Onlooker,
     Parameters(of): Parameters<EmailPath>,
-) -> Result<Json<UserView>, Problem> {
+) -> Result<impl IntoResponse, Problem> {
+    let quota = api.look_ups.take(visitor.id)?;
     let user = api.stores.users.user_by_email(&of.email.0).await?;
-    let user = user.ok_or_else(|| Problem::missing("user"))?;
+    let user = user.ok_or_else(|| Problem::missing("user").limited_by(quota))?;
     let hidden = api.whereabouts.hidden_from(Some(visitor.id), [user.id]).await?;
-    Ok(Json(UserView::of(user, visitor.id).without(&hidden)))
+    Ok((quota, Json(UserView::of(user, visitor.id).without(&hidden))))
 }
 
 /// Lists users by their last check-in, the latest first.
