@@ -5,11 +5,13 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::try_join;
 
-use super::client::{Answer, Refusal, Visitor, encoded};
+use super::answer::Answer;
+use super::client::{Visitor, encoded};
 use super::entrance::body_of;
 use super::notice::Notice;
 use super::page::{Frame, Page, told};
 use super::qr_code::QrCode;
+use super::refusal::Refusal;
 use super::views::{
     Account, ListedSession, NewTotp, RecoveryCodes, SecondFactor, Sessions, Settings,
 };

@@ -5,26 +5,26 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request};
 use axum::http::header::{
-    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, IF_NONE_MATCH, LINK,
-    RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING,
+    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, IF_NONE_MATCH,
+    TRANSFER_ENCODING,
 };
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower::ServiceExt as _;
 use tower_express_session::request::ClientAddress;
 
+use super::answer::{Answer, Listed};
 use super::notice::Notice;
+use super::refusal::Refusal;
 use super::routes::Console;
 use super::views::{Account, OwnAccount, Place};
-use crate::http::{LoginPage, RequestOrigin, cookie};
+use crate::http::{RequestOrigin, cookie};
 use crate::usecases::demo_account::DemoAccount;
 
 /// The page of the login.
@@ -37,8 +37,6 @@ pub(super) const MAX_ANSWER: usize = 1 << 20;
 const OF_THE_PAGE: [HeaderName; 6] =
     [ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, TRANSFER_ENCODING];
 
-const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
-
 /// A visitor of the pages. The services see the visitor's own request: the cookie, the address and the limits.
 pub(super) struct Visitor {
     services: Router,
@@ -50,69 +48,6 @@ pub(super) struct Visitor {
     page: String,
     /// What the page says about the form before it.
     pub(super) notice: Option<Notice>,
-}
-
-/// An answer of the services.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    headers: HeaderMap,
-    extensions: Extensions,
-    body: Bytes,
-}
-
-/// A request that the services refused.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
-    /// A sentence about it, without its full stop.
-    pub(super) detail: String,
-    /// The fields that break a rule.
-    pub(super) errors: Vec<FieldError>,
-    /// In how many seconds the visitor may come again.
-    pub(super) retry_after: Option<u32>,
-    /// What a login with a second factor continues with; the token is empty for other requests that need one.
-    pub(super) pending: Option<Box<Pending>>,
-    /// The page to which a login returns.
-    page: String,
-}
-
-/// A second factor that is missing.
-#[derive(Clone, Debug)]
-pub(super) struct Pending {
-    pub(super) token: String,
-    /// The kinds of proofs that the account has, with blanks between them.
-    pub(super) methods: String,
-}
-
-impl Pending {
-    pub(super) fn has(&self, method: &str) -> bool {
-        self.methods.split(' ').any(|found| found == method)
-    }
-}
-
-/// A field that breaks a rule: "must …".
-#[derive(Debug, Deserialize)]
-pub(super) struct FieldError {
-    pub(super) field: String,
-    pub(super) rule: String,
-}
-
-/// The members of a problem document that the pages show.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ProblemBody {
-    pub(super) detail: String,
-    #[serde(default)]
-    pub(super) errors: Vec<FieldError>,
-    #[serde(default)]
-    pending_login: String,
-    methods: Option<Vec<String>>,
-}
-
-/// A page of a list, and the cursor of the next one.
-pub(super) struct Listed<T> {
-    pub(super) items: Vec<T>,
-    pub(super) next: Option<String>,
 }
 
 impl FromRequestParts<Console> for Visitor {
@@ -215,7 +150,7 @@ impl Visitor {
     ) -> Result<Answer, Refusal> {
         let answer = self.ask(method, path, body).await?;
         match answer.status.as_u16() {
-            400.. => Err(self.refusal(&answer)),
+            400.. => Err(Refusal::of(&answer, &self.page)),
             _ => Ok(answer),
         }
     }
@@ -283,27 +218,10 @@ impl Visitor {
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Refusal> {
-        serde_json::from_slice(&answer.body).map_err(|error| {
+        answer.content().map_err(|error| {
             tracing::error!(%error, "a page cannot read the answer of a route");
             self.internal()
         })
-    }
-
-    fn refusal(&self, answer: &Answer) -> Refusal {
-        let text = || ProblemBody {
-            detail: String::from_utf8_lossy(&answer.body).trim_end_matches('.').to_owned(),
-            errors: Vec::new(),
-            pending_login: String::new(),
-            methods: None,
-        };
-        let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| text());
-        let ProblemBody { detail, errors, pending_login: token, methods } = body;
-        let pending = methods.map(|methods| Pending { token, methods: methods.join(" ") });
-        let pending = pending.map(Box::new);
-        let (status, page) = (answer.status, self.page.clone());
-        let retry_after = answer.headers.get(RETRY_AFTER);
-        let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-        Refusal { status, detail, errors, retry_after, pending, page }
     }
 
     fn internal(&self) -> Refusal {
@@ -326,71 +244,7 @@ impl Visitor {
     }
 
     fn refused(&self, status: StatusCode, detail: &str) -> Refusal {
-        Refusal {
-            status,
-            detail: detail.to_owned(),
-            errors: Vec::new(),
-            retry_after: None,
-            pending: None,
-            page: self.page.clone(),
-        }
-    }
-}
-
-impl Answer {
-    /// Returns the cursor of the next page: `Link: <…cursor=…>; rel="next"`.
-    fn cursor(&self) -> Option<String> {
-        let link = self.headers.get(LINK)?.to_str().ok()?;
-        let (address, _) = link.strip_prefix('<')?.split_once('>')?;
-        Some(address.split_once("cursor=")?.1.to_owned())
-    }
-
-    /// Returns the body as text.
-    pub(super) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    /// Returns the first cookie that the services set.
-    pub(super) fn first_cookie(&self) -> Option<&str> {
-        self.headers.get(SET_COOKIE)?.to_str().ok()
-    }
-
-    /// Redirects to a page, with the cookies that the services set, and what they let the browser remove.
-    pub(super) fn redirect(self, page: &str) -> Response {
-        self.set_cookies(Redirect::to(page).into_response())
-    }
-
-    /// Redirects to a page in the same way, which says what was done.
-    pub(super) fn redirect_with(self, page: &str, notice: Notice) -> Response {
-        let mut response = self.redirect(page);
-        response.extensions_mut().insert(notice);
-        response
-    }
-
-    /// Adds the cookies that the services set, and what they let the browser remove, to a response.
-    pub(super) fn set_cookies(self, mut response: Response) -> Response {
-        for name in [SET_COOKIE, CLEAR_SITE_DATA] {
-            for value in self.headers.get_all(&name) {
-                response.headers_mut().append(name.clone(), value.clone());
-            }
-        }
-        // The cookie of the device is set on the way out.
-        response.extensions_mut().extend(self.extensions);
-        response.extensions_mut().insert(LoginPage(LOGIN));
-        response
-    }
-}
-
-impl Refusal {
-    /// Returns the rule that a field breaks.
-    pub(super) fn rule(&self, field: &str) -> Option<&str> {
-        let error = self.errors.iter().find(|error| error.field == field)?;
-        Some(&error.rule)
-    }
-
-    /// Returns the page of the login, which returns to the page that was refused.
-    pub(super) fn login_page(&self) -> String {
-        format!("{LOGIN}?next={}", encoded(&self.page))
+        Refusal::new(status, detail, &self.page)
     }
 }
 

@@ -8,9 +8,10 @@ use axum::response::{IntoResponse, Response};
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use super::client::{Pending, Refusal, Visitor};
+use super::client::Visitor;
 use super::notice::Notice;
 use super::page::{Frame, Page, sentence};
+use super::refusal::{Pending, Refusal};
 use crate::http::{FormBody, FormQuery};
 
 /// A form as it was sent, and why it was refused. Passwords and codes are not shown again.

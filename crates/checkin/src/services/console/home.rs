@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use futures_util::future::try_join_all;
 
-use super::client::{Refusal, Visitor};
+use super::client::Visitor;
 use super::page::{Frame, Page};
+use super::refusal::Refusal;
 use super::routes::Console;
 use super::views::{Checkin, FullName, Place};
 use super::walk_through::{Exchange, Walk};

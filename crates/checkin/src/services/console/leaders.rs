@@ -3,8 +3,10 @@
 use askama::Template;
 use futures_util::try_join;
 
-use super::client::{Listed, Refusal, Visitor};
+use super::answer::Listed;
+use super::client::Visitor;
 use super::page::{Frame, Page};
+use super::refusal::Refusal;
 use super::views::{Person, Place};
 use crate::http::FormQuery;
 

@@ -5,10 +5,12 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
-use super::client::{Listed, Refusal, Visitor};
+use super::answer::Listed;
+use super::client::Visitor;
 use super::land;
 use super::map_view::{HEIGHT, MAX_LATITUDE, MapView, Point, WIDTH, ZOOMS};
 use super::page::{Frame, Page};
+use super::refusal::Refusal;
 use super::routes::Console;
 use super::tiles::{self, Tile, Tiles};
 use super::views::Place;

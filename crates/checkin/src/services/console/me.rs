@@ -7,11 +7,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::future::try_join_all;
 use futures_util::try_join;
 
+use super::answer::Listed;
 use super::calendar::Calendar;
-use super::client::{Listed, Refusal, Visitor, add, encoded};
+use super::client::{Visitor, add, encoded};
 use super::map::Map;
 use super::notice::Notice;
 use super::page::{Frame, Page};
+use super::refusal::Refusal;
 use super::routes::Console;
 use super::tiles;
 use super::views::{Account, Checkin, Place, Statistics};

@@ -3,6 +3,7 @@
 //! there alone.
 
 mod account;
+mod answer;
 mod assets;
 mod calendar;
 mod client;
@@ -21,6 +22,7 @@ mod operator_views;
 mod page;
 mod places;
 mod qr_code;
+mod refusal;
 mod routes;
 mod short_cookie;
 mod tiles;

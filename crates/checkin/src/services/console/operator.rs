@@ -6,12 +6,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::try_join;
 use serde::Deserialize;
 
-use super::client::{Refusal, Visitor, add, encoded};
+use super::client::{Visitor, add, encoded};
 use super::notice::Notice;
 use super::operator_views::{
     AccountOfOthers, DeadLetter, DeadLetterList, Diagnosis, Finding, Overview, Replayed,
 };
 use super::page::{Frame, Page, told};
+use super::refusal::Refusal;
 use super::views::{ListedSession, Sessions};
 use crate::http::{FormBody, FormQuery, Problem};
 

@@ -5,9 +5,10 @@ use axum::http::StatusCode;
 use futures_util::try_join;
 use serde::Deserialize;
 
-use super::client::{Refusal, Visitor, add};
+use super::client::{Visitor, add};
 use super::operator::is_shown;
 use super::page::{Frame, Page, told};
+use super::refusal::Refusal;
 use super::time::Moment;
 use crate::http::FormQuery;
 use crate::storage::EventKind;

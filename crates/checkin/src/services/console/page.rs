@@ -12,8 +12,9 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::assets;
-use super::client::{FieldError, MAX_ANSWER, ProblemBody, Refusal, Visitor};
+use super::client::{MAX_ANSWER, Visitor};
 use super::notice::Notice;
+use super::refusal::{FieldError, ProblemBody, Refusal};
 use super::views::Account;
 use crate::http::Problem;
 

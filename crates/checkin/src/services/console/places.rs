@@ -6,10 +6,12 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::client::{Listed, Refusal, Visitor, add, encoded};
+use super::answer::Listed;
+use super::client::{Visitor, add, encoded};
 use super::draft::Draft;
 use super::notice::Notice;
 use super::page::{Frame, Page, sentence};
+use super::refusal::Refusal;
 use super::views::{DescribedPlace, Place, Visit};
 use crate::domain::{Category, StarRating};
 use crate::http::{FormBody, FormQuery};

@@ -8,9 +8,11 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
-use super::client::{Answer, Listed, Refusal, Visitor};
+use super::answer::{Answer, Listed};
+use super::client::Visitor;
 use super::home::Home;
 use super::page::Page;
+use super::refusal::Refusal;
 use super::routes::Console;
 use super::views::Place;
 use crate::demo;
