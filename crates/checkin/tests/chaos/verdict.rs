@@ -185,14 +185,15 @@ impl Moments<'_> {
         }
     }
 
-    /// Returns how many milliseconds after the nearest beginning of a fault this was; less than 0 if it
-    /// was before.
+    /// Returns how many milliseconds after the nearest beginning of a fault this was, less than 0 if it was before; if
+    /// there is one, of a fault that may lose what was confirmed then.
     fn after_fault(&self, moment: Instant) -> i64 {
         let after = |begin: &Instant| {
             let after = moment.saturating_duration_since(*begin).as_millis() as i64;
             after - begin.saturating_duration_since(moment).as_millis() as i64
         };
-        self.begins.iter().map(after).min_by_key(|after| after.abs()).unwrap()
+        let nearest = |after: &i64| (!self.promise.lets_lose(*after), after.abs());
+        self.begins.iter().map(after).min_by_key(nearest).unwrap()
     }
 }
 
@@ -216,4 +217,22 @@ fn outage(attempts: &[Attempt], since: Instant) -> (Duration, Duration) {
     times.sort_unstable();
     let p99 = times.get((times.len() * 99 / 100).min(times.len().saturating_sub(1)));
     (gap, p99.copied().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_several_faults_may_lose_what_was_confirmed_before_it() {
+        let [before, after] = [2000, 500].map(Duration::from_millis);
+        let promise = Promise::MayLose { before, after };
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let moments = Moments { begins: &[at(3000), at(5000)], promise };
+        let confirmed = [900, 1100, 3600, 5600].map(|ms| (at(ms), true));
+        let losses = moments.losses(confirmed.into_iter());
+        assert_eq!((losses.lost, losses.against_promise), (4, 2));
+        assert_eq!(losses.at, Some((-2100, 600)));
+    }
 }
