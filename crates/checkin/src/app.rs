@@ -191,7 +191,7 @@ impl App {
             false => sessions.clone().cached(CacheOptions::with_lease(lease)),
         };
         metrics.session_cache.set(cached.clone());
-        // A logout is answered only when no receiver accepts the session any more.
+        // A logout is answered only when no receiver and no read API accepts the session any more.
         let keys = session_keys(config)?;
         let sessions = with_encryption(sessions.destroy_waits(lease), keys.as_ref());
         let cached = with_encryption(cached, keys.as_ref());

@@ -118,7 +118,7 @@ enum Command {
     /// Lists, shows and ends sessions
     #[command(after_help = sessions::EXAMPLES)]
     Sessions(sessions::Options),
-    /// Adds and lists accounts, and sets passwords
+    /// Adds and lists accounts, and changes their passwords, roles, status and second factors
     #[command(after_help = users::EXAMPLES)]
     Users(users::Options),
     /// Lists logins, logouts and changes of accounts

@@ -196,8 +196,8 @@ pub struct Common {
     )]
     pub log_level: tracing::Level,
 
-    /// How long the receiver may use a cached session before it reads Redis again. A logout takes
-    /// this much longer. 0 disables the cache
+    /// How long the receiver and the read API may use a cached session before they read Redis again.
+    /// A logout takes this much longer. 0 disables the cache
     #[arg(
         long,
         global = true,
