@@ -77,8 +77,7 @@ impl Waiting {
     /// # Cancel safety
     ///
     /// Dropping the future closes the connection.
-    pub(crate) async fn limit(&self, connection: impl Future) {
-        let mut connection = pin!(connection);
+    pub(crate) async fn limit(&self, mut connection: Pin<&mut impl Future>) {
         let mut timer = pin!(sleep(self.0.limits.headers));
         std::future::poll_fn(|cx| {
             if connection.as_mut().poll(cx).is_ready() {

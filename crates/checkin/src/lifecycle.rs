@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -225,9 +225,11 @@ impl Connections {
             Arc::clone(&self.doors.0.large_heads),
         ));
         let service = service(self.router.clone(), peer, waiting.clone(), draining);
-        let connection = self.http.serve_connection(socket, TowerToHyperService::new(service));
+        let mut connection = self.http.serve_connection(socket, TowerToHyperService::new(service));
+        // By reference: a future that a function takes by value is in the task twice.
         self.tasks.spawn(async move {
-            waiting.limit(until_stopped(connection, &waiting, &stopped)).await;
+            let mut served = pin!(until_stopped(&mut connection, &waiting, &stopped));
+            waiting.limit(served.as_mut()).await;
             drop(place);
         });
     }
@@ -235,25 +237,24 @@ impl Connections {
 
 /// Runs a connection to its end. After `stopped`, it ends with the request in progress.
 async fn until_stopped<I, S, B>(
-    connection: http1::Connection<I, S>,
+    connection: &mut http1::Connection<I, S>,
     waiting: &Waiting,
     stopped: &CancellationToken,
 ) where
-    http1::Connection<I, S>: Future,
+    http1::Connection<I, S>: Future + Unpin,
     S: HttpService<Incoming, ResBody = B, Error: Into<BoxError>>,
     I: hyper::rt::Read + hyper::rt::Write + Unpin,
     B: hyper::body::Body<Error: Into<BoxError>> + 'static,
 {
-    let mut connection = pin!(connection);
     tokio::select! {
-        _ = connection.as_mut() => return,
+        _ = &mut *connection => return,
         () = stopped.cancelled() => {}
     }
     // hyper would close a new connection without reading what its client has sent.
     let has_ended =
-        waiting.is_new() && tokio::time::timeout(FIRST_REQUEST, connection.as_mut()).await.is_ok();
+        waiting.is_new() && tokio::time::timeout(FIRST_REQUEST, &mut *connection).await.is_ok();
     if !has_ended {
-        connection.as_mut().graceful_shutdown();
+        Pin::new(&mut *connection).graceful_shutdown();
         connection.await;
     }
 }
