@@ -221,10 +221,10 @@ fn outage(attempts: &[Attempt], since: Instant) -> (Duration, Duration) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn each_of_several_faults_may_lose_what_was_confirmed_before_it() {
+        use super::*;
+
         let [before, after] = [2000, 500].map(Duration::from_millis);
         let promise = Promise::MayLose { before, after };
         let start = Instant::now();
