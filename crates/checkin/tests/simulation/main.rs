@@ -27,8 +27,8 @@ use run::{Report, run};
 /// The prefix of all keys.
 const PREFIX: &str = "ncc";
 
-/// The number of runs without the variable `SEEDS`: about ten seconds of a debug build on two cores.
-const RUNS: u64 = 40;
+/// The number of runs without the variable `SEEDS`: about half a minute of a debug build on two cores.
+const RUNS: u64 = 20;
 
 #[test]
 fn nothing_is_lost_or_counted_twice_whatever_fails() {
