@@ -150,6 +150,7 @@ impl Sentinels {
                     if let Err(cause) = sentinel.watch(number, &switch, timeouts).await {
                         tracing::debug!(%cause, "cannot watch a sentinel");
                     }
+                    switch.lost(number);
                     sleep(POLL).await;
                 }
             }

@@ -1,6 +1,6 @@
 //! Decides when the connection to a master is given up.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use tokio::sync::watch;
 /// notice a promotion within about a second; they give it up only after their `failover-timeout`.
 const PROMOTION: Duration = Duration::from_secs(5);
 
-/// How long no sentinel must have named the master, and most of them another one, until it is given up although
-/// their epochs are not higher: longer than a sentinel needs to hear of a fail-over from the others, two seconds.
-/// An operator makes sentinels forget a master and monitor another one; then their epochs begin again.
+/// When most sentinels have named the same other master for this long, and none has named this one, it is given up
+/// although their epochs are not higher. It is longer than a sentinel needs to hear of a fail-over from the others,
+/// two seconds. An operator makes sentinels forget a master and monitor another one; then their epochs begin again.
 const UNNAMED: Duration = Duration::from_secs(5);
 
 /// The messages of sentinels that matter. The first one is published just before a replica is promoted.
@@ -98,14 +98,8 @@ struct State {
     promotion: Option<Instant>,
     /// The master that a sentinel announced last.
     announced: Option<(String, u16)>,
-    /// Since when sentinels name only other masters than that of the last connection.
-    others: Option<Others>,
-}
-
-struct Others {
-    since: Instant,
-    /// The sentinels that do so.
-    sentinels: BTreeSet<usize>,
+    /// The sentinels that name another master than that of the last connection, with that master and since when.
+    others: BTreeMap<usize, (String, u16, Instant)>,
 }
 
 impl Switch {
@@ -133,7 +127,7 @@ impl Switch {
     pub(super) fn connected(&self, view: View) {
         let mut state = self.state();
         state.master = Some(view);
-        state.others = None;
+        state.others.clear();
     }
 
     /// Returns whether a promotion has been announced and has not ended, however long ago.
@@ -171,25 +165,30 @@ impl Switch {
         self.supersede();
     }
 
-    /// Gives the connection up if this sentinel knows a newer master, or if most of them have had another one for
-    /// [`UNNAMED`] and none has this one any more.
+    /// Gives the connection up if this sentinel knows a newer master, or if most of them have named this other one for
+    /// [`UNNAMED`] and none has named the present one meanwhile.
     pub(super) fn learn(&self, sentinel: usize, view: View) {
         let mut state = self.state();
         let Some(master) = &state.master else { return };
         let is_another = (&view.host, view.port) != (&master.host, master.port);
         let is_newer = view.epoch > master.epoch;
-        let is_given_up = is_another && state.is_unnamed(sentinel, self.sentinels / 2 + 1);
+        let is_given_up = is_another && state.has_replaced(sentinel, &view, self.sentinels / 2 + 1);
         if !is_another {
-            state.others = None;
+            state.others.clear();
         }
         if is_newer || is_given_up {
             state.master = Some(view);
-            state.others = None;
+            state.others.clear();
         }
         if is_another && (is_newer || is_given_up) {
             state.promotion = None;
             self.supersede();
         }
+    }
+
+    /// Notes that a sentinel cannot be asked: what it named does not count until it names it again.
+    pub(super) fn lost(&self, sentinel: usize) {
+        self.state().others.remove(&sentinel);
     }
 
     fn supersede(&self) {
@@ -202,13 +201,19 @@ impl Switch {
 }
 
 impl State {
-    /// Notes that a sentinel names another master. Returns whether so many do, and have done so for so long, that
-    /// this one is abandoned.
-    fn is_unnamed(&mut self, sentinel: usize, most: usize) -> bool {
-        let new = || Others { since: Instant::now(), sentinels: BTreeSet::new() };
-        let others = self.others.get_or_insert_with(new);
-        others.sentinels.insert(sentinel);
-        others.sentinels.len() >= most && others.since.elapsed() >= UNNAMED
+    /// Notes that a sentinel names another master. Returns whether so many have named this one for so long that it has
+    /// replaced the master.
+    fn has_replaced(&mut self, sentinel: usize, view: &View, most: usize) -> bool {
+        let is_named = |host: &str, port| (host, port) == (view.host.as_str(), view.port);
+        let new = || (view.host.clone(), view.port, Instant::now());
+        let other = self.others.entry(sentinel).or_insert_with(new);
+        if !is_named(&other.0, other.1) {
+            *other = new();
+        }
+        let agree = |(host, port, since): &&(String, u16, Instant)| {
+            is_named(host, *port) && since.elapsed() >= UNNAMED
+        };
+        self.others.values().filter(agree).count() >= most
     }
 }
 
@@ -300,28 +305,50 @@ mod tests {
     #[test]
     fn a_master_that_most_sentinels_have_forgotten_is_given_up() {
         let switch = Switch::new(3);
-        let wait = || {
-            let others = &mut switch.state().others;
-            let others = others.as_mut().expect("a sentinel names another master");
-            others.since =
-                others.since.checked_sub(UNNAMED).expect("the machine has run for longer");
-        };
         switch.connected(view(2, 1));
         // One alone may be cut off, and two may not have heard of a fail-over yet.
         switch.learn(0, view(0, 2));
-        wait();
+        wait(&switch);
         switch.learn(0, view(0, 2));
         assert_eq!(switch.generation(), 0);
         switch.learn(2, view(2, 1));
         switch.learn(0, view(0, 2));
         switch.learn(1, view(0, 2));
         assert_eq!(switch.generation(), 0);
-        wait();
+        wait(&switch);
         switch.learn(1, view(0, 2));
         assert_eq!(switch.generation(), 1);
         switch.connected(view(0, 2));
         switch.learn(2, view(0, 2));
         assert_eq!(switch.generation(), 1);
+    }
+
+    #[test]
+    fn each_of_most_sentinels_must_have_named_the_same_master_for_long() {
+        let switch = Switch::new(3);
+        switch.connected(view(2, 1));
+        // A stale sentinel and one that starts without its configuration name the old master.
+        switch.learn(0, view(0, 2));
+        wait(&switch);
+        switch.learn(1, view(0, 2));
+        assert_eq!(switch.generation(), 0);
+        // Two that disagree, and one that cannot be asked any more.
+        switch.learn(1, view(0, 3));
+        wait(&switch);
+        switch.learn(1, view(0, 3));
+        assert_eq!(switch.generation(), 0);
+        switch.lost(0);
+        switch.learn(1, view(0, 2));
+        wait(&switch);
+        switch.learn(1, view(0, 2));
+        assert_eq!(switch.generation(), 0);
+    }
+
+    /// Makes all that sentinels name as old as it must be.
+    fn wait(switch: &Switch) {
+        for (_, _, since) in switch.state().others.values_mut() {
+            *since = since.checked_sub(UNNAMED).expect("the machine has run for longer");
+        }
     }
 
     #[tokio::test]
