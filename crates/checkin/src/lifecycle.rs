@@ -228,8 +228,8 @@ impl Connections {
         let mut connection = self.http.serve_connection(socket, TowerToHyperService::new(service));
         // By reference: a future that a function takes by value is in the task twice.
         self.tasks.spawn(async move {
-            let mut served = pin!(until_stopped(&mut connection, &waiting, &stopped));
-            waiting.limit(served.as_mut()).await;
+            waiting.limit(pin!(until_stopped(&mut connection, &waiting, &stopped))).await;
+            drop(connection);
             drop(place);
         });
     }
