@@ -1,6 +1,7 @@
 //! Finds out why Redis cannot be used, with short-lived connections that test one thing after
 //! another.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -50,27 +51,25 @@ pub(crate) async fn check(deployment: &Deployment, links: &Links) -> Result<(), 
     }
 }
 
-/// Checks the master that one of the sentinels names. One that is cut off may name a server that is not the
-/// master any more.
+/// Checks the master that the sentinels name with the highest epoch, as a connection uses it. A sentinel that is cut
+/// off may name a server that is not the master any more. If the highest epoch has several, one that can be used is enough.
 async fn check_master(address: &SentinelAddress, timeouts: Timeouts) -> Result<(), Obstacle> {
-    let (mut found, mut checked) = (Obstacle::Other, Vec::new());
+    let (mut found, mut named) = (Obstacle::Other, BTreeMap::<_, BTreeSet<_>>::new());
     for sentinel in &address.sentinels {
-        let named = match ask_sentinel(sentinel, address, timeouts).await {
-            Ok(named) if checked.contains(&named) => continue,
-            Ok(named) => named,
-            Err(obstacle) => {
-                found = found.or(obstacle);
-                continue;
-            }
-        };
-        let (host, port) = named.clone();
+        match ask_sentinel(sentinel, address, timeouts).await {
+            Ok(Named { epoch, master }) => _ = named.entry(epoch).or_default().insert(master),
+            Err(obstacle) => found = found.or(obstacle),
+        }
+    }
+    let Some((_, masters)) = named.pop_last() else { return Err(found) };
+    let mut found = Obstacle::Other;
+    for (host, port) in masters {
         let master = tls::address(host, port, address.tls.as_ref());
-        let master = info(master, &address.server).map_err(|_| Obstacle::Other)?;
+        let Ok(master) = info(master, &address.server) else { continue };
         match check_server(&master, Role::SentinelMaster, timeouts).await {
             Ok(()) => return Ok(()),
             Err(obstacle) => found = found.or(obstacle),
         }
-        checked.push(named);
     }
     Err(found)
 }
@@ -124,12 +123,18 @@ async fn require_single_node(connection: &mut MultiplexedConnection) -> Result<(
     if matches!(size, Some("0" | "1") | None) { Ok(()) } else { Err(Obstacle::Cluster) }
 }
 
+/// The host and port of the master as a sentinel names it, and the epoch, 0 if it is unknown.
+struct Named {
+    epoch: u64,
+    master: (String, u16),
+}
+
 /// Asks a sentinel for the address of the master.
 async fn ask_sentinel(
     sentinel: &ConnectionAddr,
     address: &SentinelAddress,
     timeouts: Timeouts,
-) -> Result<(String, u16), Obstacle> {
+) -> Result<Named, Obstacle> {
     let mut found = Obstacle::Other;
     for login in &address.logins {
         let mut connection = connect(sentinel, timeouts).await?;
@@ -141,7 +146,14 @@ async fn ask_sentinel(
         found = match answer {
             Err(Obstacle::Other) => Obstacle::NotSentinel,
             _ if logged_in.is_err() => Obstacle::SentinelLogin,
-            Ok(Some(master)) => return Ok(master),
+            Ok(Some(master)) => {
+                let question = ["SENTINEL", "MASTER", &address.master];
+                // An access control list may forbid it.
+                let facts: HashMap<String, String> =
+                    ask(&mut connection, &question).await.unwrap_or_default();
+                let epoch = facts.get("config-epoch").and_then(|epoch| epoch.parse().ok());
+                return Ok(Named { epoch: epoch.unwrap_or(0), master });
+            }
             Ok(None) => return Err(Obstacle::UnknownMaster),
             Err(obstacle) => match obstacle {
                 Obstacle::LoginRequired => Obstacle::SentinelLoginRequired,

@@ -1,4 +1,4 @@
-//! Asks every server of a deployment the same.
+//! Sends the same command to every primary of a deployment.
 
 use redis::ConnectionInfo;
 

@@ -35,7 +35,7 @@
 //! - [`Client::track`] is notified of each change of a key, for a cache in front of Redis.
 //! - [`Client::replicated`] gives writes that return when replicas have them.
 //! - [`Client::observe`] reports each request and each new connection, for metrics and traces.
-//! - [`Client::scan`] lists the keys of all primaries, and [`Client::call_each`] asks each of them the same.
+//! - [`Client::scan`] lists the keys of all primaries, and [`Client::call_each`] sends each of them the same command.
 //! - [`Client::from_connection`] reuses a connection of redis-rs that the program already has.
 //!
 //! # TLS

@@ -103,6 +103,32 @@ async fn one_sentinel_that_names_an_old_master_does_no_harm() {
     .await;
 }
 
+/// A program that starts would end for good, and not wait for the master.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_master_that_needs_a_password_hides_no_outage_of_the_master() {
+    let sentinel = Sentinel::start();
+    sentinel.fail_over();
+    sentinel.wait_for_failover();
+    let watcher = redis::Client::open(format!("redis://{}", sentinel.addresses())).unwrap();
+    wait_until("the sentinel has the epoch of its fail-over", || {
+        let mut facts = redis::cmd("SENTINEL");
+        let facts = facts.arg("MASTER").arg("m").query(&mut watcher.get_connection().unwrap());
+        let facts: std::collections::HashMap<String, String> = facts.unwrap();
+        facts["config-epoch"] != "0"
+    });
+    let mut stale = Sentinel::start_with(0, 1);
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("requirepass").arg("secret").exec(&mut stale.master().connection()).unwrap();
+    let url = format!("redis-sentinel://{},{}/m", stale.addresses(), sentinel.addresses());
+    let client = Client::open(&url).unwrap();
+    let check = async || client.check().await;
+    testkit::until("the fail-over has ended", async || check().await.is_ok()).await;
+    sentinel.replica().pause();
+    let checked = check().await;
+    assert!(!checked.is_err_and(Obstacle::is_lasting), "{checked:?}");
+    sentinel.replica().resume();
+}
+
 fn ok() -> Reply {
     Reply::Bytes("OK".into())
 }
