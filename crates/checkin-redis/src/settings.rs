@@ -40,50 +40,44 @@ pub(crate) async fn findings(redis: &Connection, replicas: u32) -> Vec<Finding> 
     inspect(&persistence_info, "persistence", "rdb_last_bgsave_status", saving);
     let replication = info(redis, "replication").await;
     // In a cluster, the cluster decides which node is a master.
-    if !is_cluster(redis).await {
+    let is_cluster = is_cluster(redis).await;
+    if !is_cluster {
         inspect(&replication, "replication", "role", role);
     }
     findings.extend(sync_policy(&redis.client).await);
     findings.extend(replication.filter(|_| replicas > 0).map(|info| connected(&info, replicas)));
     findings.extend(clock_difference(redis).await);
-    findings.extend(of_replicas(redis).await);
+    findings.extend(of_replicas(redis, is_cluster).await);
     findings
 }
 
 /// Returns the problems of the replicas that may become masters. None if `ROLE` is forbidden.
-async fn of_replicas(redis: &Connection) -> Vec<Finding> {
+async fn of_replicas(redis: &Connection, is_cluster: bool) -> Vec<Finding> {
     let replicas = redis.client.replicas().await.unwrap_or_default();
-    join_all(replicas.iter().map(async |(address, replica)| of_replica(address, replica).await))
-        .await
-        .concat()
+    let of_replica = async |(address, replica): &(String, Client)| {
+        of_replica(address, replica, is_cluster).await
+    };
+    join_all(replicas.iter().map(of_replica)).await.concat()
 }
 
-async fn of_replica(address: &str, replica: &Client) -> Vec<Finding> {
+async fn of_replica(address: &str, replica: &Client, is_cluster: bool) -> Vec<Finding> {
     // It is no obstacle here that it is a replica, or a server of a cluster.
     match replica.check().await {
         Ok(()) | Err(Obstacle::Replica | Obstacle::Cluster) => {}
-        // As a master, it would have the same obstacle.
-        Err(obstacle) if obstacle.is_lasting() => {
-            return vec![Finding::problem(
-                format!(
-                    "the replica {address}, which may become the master, cannot be used: {obstacle}"
-                ),
-                "give it the users, passwords and TLS settings of its master: replicas do not copy them",
-            )];
-        }
-        Err(obstacle) => {
-            return vec![Finding::warning(
-                format!("the replica {address} cannot be examined: {obstacle}"),
-                "make it reachable from here, or compare its settings with those of its master by hand",
-            )];
-        }
+        Err(obstacle) => return vec![of_obstacle(address, obstacle, is_cluster)],
     }
     let section = async |name: &str| {
         let info = replica.call(&[b"INFO", name.as_bytes()]).await;
         info.ok().and_then(|info| text(info).ok()).unwrap_or_default()
     };
-    // Then it never becomes a master.
-    if Node(&section("replication").await).number("slave_priority") == Some(0) {
+    // Then it never becomes a master by itself.
+    let stays_replica = if is_cluster {
+        let setting = replica.call(&[b"CONFIG", b"GET", b"cluster-replica-no-failover"]).await;
+        setting.ok().and_then(|setting| texts(setting).ok()?.pop()).is_some_and(|is| is == "yes")
+    } else {
+        Node(&section("replication").await).number("slave_priority") == Some(0)
+    };
+    if stays_replica {
         return Vec::new();
     }
     let (memory, persistent) = (section("memory").await, section("persistence").await);
@@ -97,6 +91,34 @@ async fn of_replica(address: &str, replica: &Client) -> Vec<Finding> {
             format!("on the replica {address}, which may become the master: {}", problem.what);
     }
     problems
+}
+
+/// Returns the finding about a replica that cannot be used.
+fn of_obstacle(address: &str, obstacle: Obstacle, is_cluster: bool) -> Finding {
+    match obstacle {
+        // As a master, it would have the same obstacle.
+        Obstacle::LoginRequired
+        | Obstacle::WrongLogin
+        | Obstacle::LoginNotNeeded
+        | Obstacle::NoPermission
+        | Obstacle::NoSuchDatabase => {
+            let setting = match is_cluster {
+                true => "cluster-replica-no-failover is yes",
+                false => "replica-priority is 0",
+            };
+            Finding::problem(
+                format!(
+                    "the replica {address} cannot be used: {obstacle}. It may become the master unless its {setting}"
+                ),
+                "give it the users, passwords and databases of its master: replicas do not copy them",
+            )
+        }
+        // Its own address may be one that no service uses.
+        _ => Finding::warning(
+            format!("the replica {address} cannot be examined: {obstacle}"),
+            "make it reachable from here, or compare its settings with those of its master by hand",
+        ),
+    }
 }
 
 /// A function that makes a finding from a section of one node's `INFO`, or none if it lacks the field.
@@ -246,7 +268,9 @@ async fn sync_policy(client: &Client) -> Option<Finding> {
 }
 
 async fn clock_difference(redis: &Connection) -> Option<Finding> {
+    let before = redis.clock.now_ms();
     let times = redis.client.call_each(&[b"TIME"]).await.ok()?;
+    let after = redis.clock.now_ms().max(before);
     let times = times.into_iter().filter_map(|time| {
         let seconds = text(array(time).ok()?.into_iter().next()?).ok()?.parse::<u64>().ok()?;
         // The whole seconds of Redis differ by up to one from its time.
@@ -273,9 +297,7 @@ fn largest_difference(
     })
 }
 
-    let before = redis.clock.now_ms();
 /// Returns a finding if entries left the log before they were applied.
-    let after = redis.clock.now_ms().max(before);
 pub(crate) fn lost_entries(lost: u64, checkpoint: &str) -> Option<Finding> {
     (lost > 0).then(|| {
         Finding::problem(
@@ -325,8 +347,29 @@ mod tests {
         let within = |times: &[u64], own| largest_difference(times.iter().copied(), &own);
         let found = |times: &[u64]| within(times, 100_000..=100_000);
         assert_eq!(found(&[100_500, 98_000, 102_000]), None);
+        // A reply that came early or late has the time of its moment.
+        assert_eq!(within(&[98_000, 100_500, 112_000], 100_000..=110_000), None);
         let found = found(&[100_500, 40_500, 110_500]).unwrap();
         assert_eq!(found.what, "the clock of Redis is 59 s behind that of this machine");
+    }
+
+    /// The address of a replica is the one that it announces, and may be one that no service uses.
+    #[test]
+    fn only_a_login_that_a_replica_refuses_is_a_problem() {
+        for (obstacle, severity) in [
+            (Obstacle::LoginRequired, Severity::Problem),
+            (Obstacle::WrongLogin, Severity::Problem),
+            (Obstacle::NoPermission, Severity::Problem),
+            (Obstacle::Certificate, Severity::Warning),
+            (Obstacle::PlainPort, Severity::Warning),
+            (Obstacle::NotRedis, Severity::Warning),
+            (Obstacle::ProtectedMode, Severity::Warning),
+            (Obstacle::TimedOut, Severity::Warning),
+        ] {
+            assert_eq!(of_obstacle("a:1", obstacle, false).severity, severity, "{obstacle}");
+        }
+        let found = of_obstacle("a:1", Obstacle::LoginRequired, true).what;
+        assert!(found.ends_with("unless its cluster-replica-no-failover is yes"), "{found}");
     }
 
     #[test]
@@ -336,5 +379,3 @@ mod tests {
         assert_eq!(found, [a, b]);
     }
 }
-        // A reply that came early or late has the time of its moment.
-        assert_eq!(within(&[98_000, 100_500, 112_000], 100_000..=110_000), None);
