@@ -47,10 +47,9 @@ impl AccountDeletion {
         requester: Requester,
         confirmation: Confirmation,
     ) -> Result<(), LoginError> {
-        let session = requester.session.clone();
-        let task = Box::pin(self.clone().delete_account(requester, confirmation));
-        self.login.in_session(&session, self.tasks.run(task)).await?;
-        session.log_out().await?;
+        let task = Box::pin(self.clone().delete_account(requester.clone(), confirmation));
+        self.login.in_session(&requester, self.tasks.run(task)).await?;
+        requester.session.log_out().await?;
         Ok(())
     }
 

@@ -191,7 +191,7 @@ fn is_valid(session: &Session, standing: &Standing) -> bool {
 
 /// Returns the address in a session. A value that is not an address is not a login, whichever
 /// service wrote it.
-fn email_of(session: &Session) -> Result<Email, AccountError> {
+pub(super) fn email_of(session: &Session) -> Result<Email, AccountError> {
     let text = session.get::<String>(USER).ok().flatten();
     text.and_then(|text| text.parse().ok()).ok_or(AccountError::NotLoggedIn)
 }

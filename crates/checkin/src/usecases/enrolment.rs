@@ -155,7 +155,7 @@ impl Enrolment {
             login.confirm(&caller, confirmation).await?;
             caller.admitted().await
         });
-        self.login.in_session(&requester.session, check).await.map(drop)
+        self.login.in_session(requester, check).await.map(drop)
     }
 
     /// Verifies the same for a change of a second factor, which must be on.

@@ -56,9 +56,8 @@ impl PasswordChange {
         confirmation: Confirmation,
         new: String,
     ) -> Result<Option<String>, LoginError> {
-        let session = requester.session.clone();
-        let attempt = self.attempt(requester, confirmation, new);
-        self.login.in_session(&session, attempt).await
+        let attempt = self.attempt(requester.clone(), confirmation, new);
+        self.login.in_session(&requester, attempt).await
     }
 
     async fn attempt(

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use tower_express_session::{ErrorKind, Session};
 
-use super::accounts::{AccountError, account_of};
+use super::accounts::{AccountError, account_of, email_of};
 use super::guesses::Caller;
 use super::login::{Login, LoginError};
 use crate::second_factor::Proof;
@@ -34,19 +34,24 @@ impl Requester {
     ///
     /// # Errors
     ///
-    /// [`LoginError::NotLoggedIn`] if the session has ended; errors of the store.
+    /// [`LoginError::NotLoggedIn`] if the session has ended, or belongs to another account now; errors of the store.
     pub(super) async fn admitted(&self) -> Result<Admitted, LoginError> {
         match self.session.reload().await {
-            Ok(()) => Ok(Admitted {
-                epoch: self.account.standing.epoch,
-                handle: Some(self.session.id().handle()),
-            }),
+            Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Gone => {
                 drop(self.session.log_out().await);
-                Err(LoginError::NotLoggedIn)
+                return Err(LoginError::NotLoggedIn);
             }
-            Err(error) => Err(error.into()),
+            Err(error) => return Err(error.into()),
         }
+        // An Express service may have given the session to another account.
+        if email_of(&self.session)?.canonical() != self.account.email.canonical() {
+            return Err(LoginError::NotLoggedIn);
+        }
+        Ok(Admitted {
+            epoch: self.account.standing.epoch,
+            handle: Some(self.session.id().handle()),
+        })
     }
 
     /// Returns the budget from which an attempt to give the password is taken.
@@ -69,8 +74,8 @@ impl Login {
     }
 
     /// Makes a change that a session asked for. If what it gave for it is wrong, this takes the time of a
-    /// [failed login](Self::in_failure_time). Another request may have ended the session meanwhile: it has
-    /// deleted the account, or changed its password. Then nothing is wrong with what this one gave.
+    /// [failed login](Self::in_failure_time). Something else may have ended the session meanwhile, such as a logout
+    /// or a change of the password. Then the response tells nothing about what this request gave.
     ///
     /// # Errors
     ///
@@ -81,15 +86,20 @@ impl Login {
     /// As that of the change.
     pub(super) async fn in_session<T>(
         &self,
-        session: &Session,
+        requester: &Requester,
         change: impl Future<Output = Result<T, LoginError>>,
     ) -> Result<T, LoginError> {
         let result = self.in_failure_time(change).await;
         if let Err(
-            LoginError::WrongPassword(_) | LoginError::WrongSecondFactor | LoginError::WrongPasskey,
+            LoginError::WrongPassword(_)
+            | LoginError::SecondFactorRequired(_)
+            | LoginError::WrongSecondFactor
+            | LoginError::WrongPasskey
+            | LoginError::NewPassword(_),
         ) = result
         {
-            account_of(session, &*self.users).await?;
+            requester.admitted().await?;
+            account_of(&requester.session, &*self.users).await?;
         }
         result
     }

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use sqlite_writer::rusqlite::Connection;
 use testkit::{Client, Method, Response};
 
+#[cfg(feature = "external-tests")]
+use crate::harness::session_id;
 use crate::harness::{EMAIL, PASSWORD, PATIENCE, Service, Site, USER, at, expect_plain, log_in};
 use crate::second_factors::{App, enrol};
 use crate::under_way::UnderWay;
@@ -210,6 +212,66 @@ async fn no_session_that_has_ended_changes_anything_on_sqlite() {
 #[tokio::test]
 async fn no_session_that_has_ended_changes_anything_on_redis() {
     no_session_that_has_ended_changes_anything(Site::redis()).await;
+}
+
+/// Nor does it learn whether what it gave is right.
+async fn no_session_that_has_ended_learns_anything(site: Site) {
+    let auth = site.auth(&NO_CACHE);
+    let new = |current: &str, new: &str| json!({"currentPassword": current, "newPassword": new});
+    let confirmed = |current: &str, code: &str| json!({"currentPassword": current, "code": code});
+    for (end, path, body) in [
+        (End::One, "/password", new("wrong", OTHER)),
+        (End::Logout, "/password", new(PASSWORD, "short")),
+        (End::One, "/password", new(PASSWORD, OTHER)),
+        (End::Logout, "/second-factor/remove", confirmed("wrong", "000000")),
+        (End::One, "/second-factor/remove", confirmed(PASSWORD, "000000")),
+        (End::Logout, "/second-factor/remove", json!({"currentPassword": PASSWORD})),
+    ] {
+        let mut owner = auth.logged_in().await;
+        let mut app = enrol(&mut owner, None).await;
+        let mut ending = enter(&auth, &mut app).await;
+        set_password(&site, SLOW);
+        let same = ending.clone();
+        let end_it = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            end.happen(&site, &mut owner, &same).await;
+        };
+        let (answer, ()) = tokio::join!(ending.post(path, &body), end_it);
+        let case = format!("{path} {body} {end:?}");
+        assert_eq!((answer.status, answer.text()), (401, "Authentication required."), "{case}");
+        expect_unchanged(&site, &auth, &mut app).await;
+    }
+}
+
+#[tokio::test]
+async fn no_session_that_has_ended_learns_anything_on_sqlite() {
+    no_session_that_has_ended_learns_anything(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn no_session_that_has_ended_learns_anything_on_redis() {
+    no_session_that_has_ended_learns_anything(Site::redis()).await;
+}
+
+/// An Express service may give a session to another account.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn no_session_changes_the_account_that_it_belonged_to() {
+    let site = Site::redis();
+    let auth = site.auth(&NO_CACHE);
+    let mut session = auth.logged_in().await;
+    set_password(&site, SLOW);
+    let key = format!("ncc:session:{}", session_id(&session));
+    let replace = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let of_another = site.redis_cli::<String>(&["GET", &key]).replace(EMAIL, "bo@example.com");
+        site.redis_cli::<()>(&["SET", &key, &of_another, "KEEPTTL"]);
+    };
+    let change = json!({"currentPassword": PASSWORD, "newPassword": OTHER});
+    let (answer, ()) = tokio::join!(session.post("/password", &change), replace);
+    assert_eq!((answer.status, answer.text()), (401, "Authentication required."));
+    expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
 }
 
 /// Of a deletion of the account and an end of all other sessions, which come from two sessions at the same time, only the

@@ -6,7 +6,7 @@ use serde_json::json;
 use testkit::{Client, signature};
 
 use crate::harness::{
-    CHECKIN, COOKIE, SECRET, Service, Site, accepted, at, expect_plain, session_id, until,
+    CHECKIN, COOKIE, EMAIL, SECRET, Service, Site, accepted, at, expect_plain, session_id, until,
 };
 
 /// How often this happened at a service, as `/metrics` says.
@@ -73,13 +73,13 @@ async fn sessions_that_end_under_a_request_are_counted() {
     grows_old(&site, &al);
     let session = format!("ncc:session:{}", session_id(&al));
     // It is answered long after its session is read.
-    let change = json!({"currentPassword": "wrong", "newPassword": "another long password"});
+    let login = json!({"email": EMAIL, "password": "wrong"});
     let end = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         site.redis_cli::<i64>(&["DEL", &session])
     };
-    let (changed, ended) = tokio::join!(al.post("/password", &change), end);
-    assert_eq!((changed.status, ended), (400, 1), "{}", changed.text());
+    let (refused, ended) = tokio::join!(al.post("/login", &login), end);
+    assert_eq!((refused.status, ended), (401, 1), "{}", refused.text());
     happened_once(&auth, "gone").await;
 }
 
