@@ -150,3 +150,20 @@ async fn a_new_account_looks_up_little() {
         assert_eq!(al.get("/api/checkins/latest").await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_refused_look_up_of_an_address_takes_nothing_from_a_new_account() {
+    let site = Site::sqlite();
+    let console = site.console(&["--newcomer-rate", "20", "--lookup-rate", "1"]);
+    let (mut new, _) = newcomer(&console).await;
+    let mut served = 0;
+    for path in [&format!("/api/user/email/{EMAIL}"), "/api/users/recent"] {
+        let mut here = 0;
+        for _ in 0..30 {
+            here += usize::from(new.get(path).await.status == 200);
+        }
+        assert!((1..20).contains(&here), "{path}: {here}");
+        served += here;
+    }
+    assert_eq!(served, 20);
+}

@@ -95,10 +95,12 @@ pub(super) async fn full_name(
 )]
 pub(super) async fn by_email(
     State(api): State<Arc<Api>>,
-    Onlooker(visitor): Onlooker,
+    visitor: Visitor,
     Parameters(of): Parameters<EmailPath>,
 ) -> Result<impl IntoResponse, Problem> {
+    // A look-up that is refused here takes nothing from the share of a new account.
     let quota = api.look_ups.take(visitor.id)?;
+    api.newcomers.admit(visitor.id).await?;
     let user = api.stores.users.user_by_email(&of.email.0).await?;
     let user = user.ok_or_else(|| Problem::missing("user").limited_by(quota))?;
     let hidden = api.whereabouts.hidden_from(Some(visitor.id), [user.id]).await?;
