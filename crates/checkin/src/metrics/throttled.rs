@@ -23,7 +23,7 @@ pub struct Throttled {
     pub request_rate: Counter,
     /// Registrations from a network with too many.
     pub registrations: Counter,
-    /// Look-ups of e-mail addresses by a session that makes too many.
+    /// Look-ups of e-mail addresses by an account that makes too many.
     pub lookups: Counter,
     /// Look-ups of new accounts that make too many.
     pub newcomers: Counter,

@@ -26,7 +26,7 @@ pub(crate) struct Newcomers {
 /// Why a look-up is refused.
 #[derive(Debug)]
 pub(crate) enum LookUpError {
-    /// A new account has used up its share.
+    /// An account has used up its share.
     TooMany(Quota),
     /// The store failed.
     Storage(StorageError),
