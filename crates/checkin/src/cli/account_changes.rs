@@ -84,8 +84,13 @@ pub(super) fn say_ended(done: fmt::Arguments<'_>, ended: &EndedSessions) -> anyh
 
 /// Returns how many sessions were ended, in words.
 pub(super) fn said(revoked: &Revoked) -> String {
+    format!("{} ended", number(revoked))
+}
+
+/// Returns how many sessions these are, in words.
+pub(super) fn number(revoked: &Revoked) -> String {
     let at_least = if revoked.may_be_more() { "at least " } else { "" };
-    format!("{at_least}{} sessions ended", revoked.number())
+    format!("{at_least}{} sessions", revoked.number())
 }
 
 /// Fails if a command could not search for all sessions. `again` is the command that does so.

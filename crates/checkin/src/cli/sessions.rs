@@ -9,7 +9,7 @@ use serde::Serialize;
 use tower_express_session::accounts::{AccountSession, Revoked};
 
 use super::account::AccountArgument;
-use super::account_changes::{complete, said, say_ended};
+use super::account_changes::{complete, number, said, say_ended};
 use super::one_shot::on_store;
 use super::progress::Working;
 use super::say;
@@ -202,7 +202,7 @@ async fn revoke_all(app: &App, user: &AccountArgument) -> anyhow::Result<ExitCod
     let account = user.find(&*app.storage).await.context("--user")?;
     let ended = app.end_sessions(&account, app.storage.raise_epoch(account.id, None)).await;
     let ended = ended.context("cannot end all sessions")?;
-    record(app, Some(account.id), format!("{} sessions", ended.revoked.number())).await;
+    record(app, Some(account.id), number(&ended.revoked)).await;
     say_ended(format_args!(""), &ended)?;
     complete(ended, format_args!("checkin sessions revoke --user {}", account.id))
 }
@@ -214,9 +214,11 @@ async fn revoke_everybody(app: &App) -> anyhow::Result<()> {
     let mut revoked = Revoked::default();
     let ended = app.account_sessions.revoke_everybody(&mut revoked).await;
     drop(working);
-    // One event for all accounts, because an event for each would take longer than to end the sessions.
-    record(app, None, format!("{} sessions of all accounts", revoked.number())).await;
-    say(format_args!("{}", said(&revoked)))?;
+    if ended.is_ok() || revoked.number() > 0 || revoked.may_be_more() {
+        // One event for all accounts, because an event for each would take longer than to end the sessions.
+        record(app, None, format!("{} of all accounts", number(&revoked))).await;
+        say(format_args!("{}", said(&revoked)))?;
+    }
     ended.context("sessions are left; run the command again")
 }
 

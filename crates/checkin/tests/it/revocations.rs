@@ -109,6 +109,29 @@ async fn a_search_that_fails_is_repeated_and_ends_no_new_login() {
     }
 }
 
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_command_that_could_not_search_counts_no_sessions() {
+    let site = Site::on(RedisServer::start());
+    let auth = site.auth(&NO_CACHE);
+    let account =
+        json!({"firstName": "Al", "lastName": "Appelhof", "email": EMAIL, "password": PASSWORD});
+    assert_eq!(auth.client().post("/register", &account).await.status, 201);
+    let mut session = auth.logged_in().await;
+    site.redis_cli::<()>(&["ACL", "SETUSER", "default", "-scan"]);
+    let failed = site.run("sessions", &["revoke", "--all"]);
+    site.redis_cli::<()>(&["ACL", "SETUSER", "default", "+scan"]);
+    assert_eq!((failed.code, failed.stdout.as_str()), (1, ""));
+    assert!(failed.stderr.contains("run the command again"), "{}", failed.stderr);
+    let recorded = || site.run("security-events", &["list", "--json"]).stdout;
+    assert!(!recorded().contains("sessions-revoked"), "{}", recorded());
+    assert_eq!(session.get("/session").await.status, 200);
+
+    let ended = site.run("sessions", &["revoke", "--all"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "1 sessions ended\n"), "{}", ended.stderr);
+    assert!(recorded().contains("1 sessions of all accounts"), "{}", recorded());
+}
+
 async fn parallel_requests_of_one_session(site: Site) {
     let auth = site.auth(&NO_CACHE);
     let mut asking = auth.logged_in().await;
