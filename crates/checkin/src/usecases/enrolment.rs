@@ -23,7 +23,7 @@ const TOTP: &str = "totp";
 #[derive(Clone)]
 pub(crate) struct Enrolment {
     pub(crate) factors: Factors,
-    login: Login,
+    pub(super) login: Login,
     users: Arc<dyn Users>,
     revocation: Revocation,
     security: SecurityLog,
@@ -96,6 +96,11 @@ impl Enrolment {
         requester: Requester,
         code: String,
     ) -> Result<Made, LoginError> {
+        let made = self.confirm_code(requester.clone(), code).await;
+        self.login.unless_ended(&requester, made).await
+    }
+
+    async fn confirm_code(&self, requester: Requester, code: String) -> Result<Made, LoginError> {
         let name = pending_name(TOTP, &requester.session);
         let pending = self.factors.kept::<PendingTotp>(&name).await?;
         let pending = pending.filter(|pending| pending.user == requester.account.id.get());

@@ -64,6 +64,16 @@ impl Enrolment {
         name: String,
         answer: &RegisterPublicKeyCredential,
     ) -> Result<Made, LoginError> {
+        let made = self.confirm_answer(requester.clone(), name, answer).await;
+        self.login.unless_ended(&requester, made).await
+    }
+
+    async fn confirm_answer(
+        &self,
+        requester: Requester,
+        name: String,
+        answer: &RegisterPublicKeyCredential,
+    ) -> Result<Made, LoginError> {
         let site = self.factors.site()?;
         let pending = pending_name(NEW, &requester.session);
         let pending = self.factors.taken::<PendingPasskey>(&pending).await?;
@@ -95,7 +105,7 @@ impl Enrolment {
     ) -> Result<Made, LoginError> {
         let factor = self.factors.of(requester.account.id).await?;
         if factor.and_then(|factor| factor.without_passkey(&handle)).is_none() {
-            return Err(LoginError::NoPasskey);
+            return self.login.unless_ended(&requester, Err(LoginError::NoPasskey)).await;
         }
         self.confirm(&requester, confirmation).await?;
         let remove = move |factor: Option<&SecondFactor>| factor?.without_passkey(&handle);

@@ -90,11 +90,28 @@ impl Login {
         change: impl Future<Output = Result<T, LoginError>>,
     ) -> Result<T, LoginError> {
         let result = self.in_failure_time(change).await;
+        self.unless_ended(requester, result).await
+    }
+
+    /// Returns the result of a change that a session asked for, unless the result tells something about what the
+    /// session gave, has begun or has tried, and the session has ended meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`in_session`](Self::in_session).
+    pub(super) async fn unless_ended<T>(
+        &self,
+        requester: &Requester,
+        result: Result<T, LoginError>,
+    ) -> Result<T, LoginError> {
         if let Err(
             LoginError::WrongPassword(_)
+            | LoginError::TooManyFailures(_)
             | LoginError::SecondFactorRequired(_)
             | LoginError::WrongSecondFactor
+            | LoginError::NotBegun
             | LoginError::WrongPasskey
+            | LoginError::NoPasskey
             | LoginError::NewPassword(_),
         ) = result
         {

@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlite_writer::rusqlite::Connection;
+#[cfg(feature = "external-tests")]
+use testkit::Proxy;
 use testkit::{Client, Method, Response};
 
+#[cfg(feature = "external-tests")]
+use crate::authenticator::Passkey;
 #[cfg(feature = "external-tests")]
 use crate::harness::session_id;
 use crate::harness::{EMAIL, PASSWORD, PATIENCE, Service, Site, USER, at, expect_plain, log_in};
@@ -252,6 +256,46 @@ async fn no_session_that_has_ended_learns_anything_on_sqlite() {
 #[tokio::test]
 async fn no_session_that_has_ended_learns_anything_on_redis() {
     no_session_that_has_ended_learns_anything(Site::redis()).await;
+}
+
+/// Nor how often it has tried, or what it has begun. The session ends while the service reads the account, which is far
+/// away.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn no_session_that_has_ended_learns_how_far_it_came() {
+    let site = Site::redis().without_logins();
+    let proxy = Proxy::start(site.server().port());
+    let store = format!("redis://127.0.0.1:{}", proxy.port());
+    let url = ["--public-url", "http://localhost:8443"];
+    let near = site.auth(&[&NO_CACHE[..], &url].concat());
+    let far = site.auth(&[&NO_CACHE[..], &url, &["--store", &store]].concat());
+    let mut owner = near.logged_in().await;
+    let asked = json!({"currentPassword": PASSWORD});
+    let options = owner.post("/second-factor/passkeys", &asked).await.json();
+    let answer = Passkey::new(url[1]).create(&options);
+    let wrong = json!({"currentPassword": "wrong", "newPassword": OTHER});
+    for (path, body, status) in [
+        ("/second-factor/totp/confirm", json!({"code": "123456"}), 400),
+        ("/second-factor/passkeys/confirm", json!({"name": "phone", "passkey": answer}), 400),
+        ("/second-factor/passkeys/none/remove", asked, 404),
+        ("/password", wrong, 429),
+    ] {
+        let mut ending = far.logged_in().await;
+        for _ in 0..5 * usize::from(status == 429) {
+            assert_eq!(ending.post(path, &body).await.status, 400);
+        }
+        let before = ending.post(path, &body).await;
+        assert_eq!(before.status, status, "{path}: {}", before.text());
+        proxy.delay(100..=100, testkit::random());
+        let same = near.client_like(&ending);
+        let end_it = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            End::Logout.happen(&site, &mut owner, &same).await;
+        };
+        let (answer, ()) = tokio::join!(ending.post(path, &body), end_it);
+        assert_eq!((answer.status, answer.text()), (401, "Authentication required."), "{path}");
+        proxy.delay(0..=0, testkit::random());
+    }
 }
 
 /// An Express service may give a session to another account.
