@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::{UserId, text};
 
 /// The end of what stands in place of the addresses of deleted accounts (RFC 2606: no mail goes there).
@@ -26,10 +28,34 @@ impl Email {
 
     /// Returns the form in which addresses are compared.
     ///
-    /// It is in lower case. In theory, the part before the `@` is case-sensitive; in practice, two
-    /// accounts that differ only in case belong to the same person.
+    /// It is in Unicode's normal form C, as which RFC 6532 recommends to write addresses, because a keyboard decides
+    /// whether an accent is a character of its own; and in lower case. In theory, the part before the `@` is
+    /// case-sensitive; in practice, two accounts that differ only in case belong to the same person.
     pub fn canonical(&self) -> String {
-        self.0.to_lowercase()
+        match self.0.is_ascii() {
+            true => self.0.to_ascii_lowercase(),
+            false => self.0.nfc().collect::<String>().to_lowercase().nfc().collect(),
+        }
+    }
+
+    /// Returns the keys under which an index of addresses may have the account, each once, the likeliest first.
+    ///
+    /// An account is added under the [`canonical`](Self::canonical) form. Accounts from before normal forms were compared
+    /// are under their own form in lower case: it is the given one, or the decomposed one. Where two of these accounts
+    /// differ in nothing else, each is found by its own form.
+    pub fn index_keys(&self) -> Vec<String> {
+        let canonical = self.canonical();
+        if canonical.is_ascii() && self.0.is_ascii() {
+            return vec![canonical];
+        }
+        let decomposed = self.0.nfd().collect::<String>().to_lowercase();
+        let mut keys = vec![self.0.to_lowercase()];
+        for key in [canonical, decomposed] {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys
     }
 
     /// Returns the canonical form without a subaddress (RFC 5233): without what follows the first `+` in the
@@ -222,6 +248,38 @@ mod tests {
         let canonical = |text: &str| text.parse::<Email>().unwrap().canonical();
         assert_eq!(canonical("Al.Appelhof@Example.COM"), "al.appelhof@example.com");
         assert_eq!(canonical("ДМИТРИЙ@example.org"), canonical("дмитрий@example.org"));
+    }
+
+    #[test]
+    fn addresses_that_differ_in_their_normal_form_are_the_same_account() {
+        let email = |text: &str| text.parse::<Email>().unwrap();
+        let (composed, decomposed) = ("zo\u{eb}@example.com", "zoe\u{308}@example.com");
+        assert_eq!(email(decomposed).as_str(), decomposed);
+        assert_eq!(email("ZOE\u{308}@Example.com").canonical(), composed);
+        assert_ne!(email("zoe@example.com").canonical(), composed);
+        assert_eq!(email("Zoe@Example.com").index_keys(), ["zoe@example.com"]);
+        assert_eq!(email("Zo\u{eb}@example.com").index_keys(), [composed, decomposed]);
+        assert_eq!(email("Zoe\u{308}@example.com").index_keys(), [decomposed, composed]);
+        let mixed = "zo\u{eb}@e\u{301}.example";
+        let keys = [mixed, "zo\u{eb}@\u{e9}.example", "zoe\u{308}@e\u{301}.example"];
+        assert_eq!(email(mixed).index_keys(), keys);
+        // The Kelvin sign is another character for the letter.
+        assert_eq!(email("\u{212a}@example.com").index_keys(), ["k@example.com"]);
+    }
+
+    #[test]
+    fn the_canonical_form_is_the_same_for_each_normal_form_and_is_its_own() {
+        let canonical = |text: String| Email(text).canonical();
+        let mut differ = Vec::new();
+        for character in '\0'..='\u{1ffff}' {
+            let address = format!("a{character}b@example.com");
+            let one = canonical(address.clone());
+            let forms = [address.nfc().collect(), address.nfd().collect(), one.clone()];
+            if forms.map(canonical).iter().any(|form| *form != one) {
+                differ.push(address);
+            }
+        }
+        assert_eq!(differ, [""; 0]);
     }
 
     #[test]

@@ -101,18 +101,21 @@ impl Accounts<'_> {
 
     /// Releases the claim of this user on an address.
     pub(crate) async fn release_email(&self, user: UserId, email: &Email) -> Result<()> {
-        let (emails, claim, canonical, id) = self.claim_words(user, email);
-        let script = &self.0.scripts.release_email;
-        self.0.run(script, &[&emails, &claim], &[&canonical, &id]).await?;
+        let (script, emails) = (&self.0.scripts.release_email, self.0.keys.emails());
+        for key in email.index_keys() {
+            let claim = self.0.keys.email_claim(&key);
+            self.0.run(script, &[&emails, &claim], &[&key, &user.to_string()]).await?;
+        }
         Ok(())
     }
 
-    /// Returns the user who has the address according to the index.
-    pub(crate) async fn owner_of(&self, email: &Email) -> Result<Option<UserId>> {
-        match self.0.call(&["HGET", &self.0.keys.emails(), &email.canonical()]).await? {
-            Reply::Nil => Ok(None),
-            owner => indexed_id(&text(owner)?).map(Some),
-        }
+    /// Returns the users who have the address according to the index, the likeliest first.
+    pub(crate) async fn owners_of(&self, email: &Email) -> Result<Vec<UserId>> {
+        let (emails, index_keys) = (self.0.keys.emails(), email.index_keys());
+        let words = ["HMGET", &emails].into_iter().chain(index_keys.iter().map(String::as_str));
+        let found = array(self.0.call(&words.collect::<Vec<_>>()).await?)?;
+        let known = found.into_iter().filter(|owner| *owner != Reply::Nil);
+        known.map(|owner| indexed_id(&text(owner)?)).collect()
     }
 
     /// Runs a script that returns the epoch, unless it changed nothing. `by` asks for it.
@@ -148,6 +151,9 @@ impl Accounts<'_> {
 
     /// Claims the address for this user. Returns the other user if another one has it.
     async fn claim_email(&self, user: &User) -> Result<Option<UserId>> {
+        if let Some(owner) = self.owner_of_older_key(user).await? {
+            return Ok(Some(owner));
+        }
         let owner = match self.try_claim(user, "").await? {
             Claim::Made => return Ok(None),
             Claim::Unsettled(owner) => return Ok(Some(owner)),
@@ -160,6 +166,19 @@ impl Accounts<'_> {
             Claim::Made => Ok(None),
             Claim::Unsettled(owner) | Claim::Settled(owner) => Ok(Some(owner)),
         }
+    }
+
+    /// Returns the other user who has the address under another key than the canonical one. No such key is added any more.
+    async fn owner_of_older_key(&self, user: &User) -> Result<Option<UserId>> {
+        if user.email.as_str().is_ascii() {
+            return Ok(None);
+        }
+        for owner in self.owners_of(&user.email).await? {
+            if owner != user.id && self.has_email(owner, &user.email).await? {
+                return Ok(Some(owner));
+            }
+        }
+        Ok(None)
     }
 
     async fn try_claim(&self, user: &User, stale: &str) -> Result<Claim> {

@@ -17,8 +17,8 @@ use checkin_storage::conformance::{
     user, window,
 };
 use checkin_storage::{
-    Accepted, Admission, Applier, Audit, BulkLoad, DeadLetters, Loaded, Locations, Log, Membership,
-    Registered, SwarmLoad, Users,
+    Accepted, AccountChange, Admission, Applier, Audit, BulkLoad, DeadLetters, Loaded, Locations,
+    Log, Membership, Registered, Status, SwarmLoad, Users,
 };
 
 pub(super) fn storage(server: &RedisServer) -> RedisStorage {
@@ -190,6 +190,46 @@ async fn a_stale_address_in_the_index_is_not_trusted() {
     ask(&storage, "SET {ncc:users:email}:claim:busy@example.com 98").await;
     let busy = storage.register(new_user("busy@example.com")).await.unwrap();
     assert_eq!(busy, Registered::EmailTaken);
+}
+
+/// Earlier versions compared addresses without regard to normal forms, and had accounts that differ in nothing else.
+#[tokio::test]
+async fn an_account_is_found_under_the_form_in_which_it_was_indexed_before() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    let (composed, decomposed) = ("Zo\u{eb}@example.com", "Zoe\u{308}@example.com");
+    let mixed = "e\u{301}\u{eb}@example.com";
+    storage.load_users(&[user(1, decomposed), user(2, mixed)]).await.unwrap();
+    ask(&storage, "DEL ncc:users:email").await;
+    let index = ["zoe\u{308}@example.com 1", &format!("{mixed} 2")].join(" ");
+    ask(&storage, &format!("HSET ncc:users:email {index}")).await;
+    let owner = async |email: &str| {
+        let email = email.parse().unwrap();
+        let user = storage.user_by_email(&email).await.unwrap();
+        let account = storage.credentials_by_email(&email).await.unwrap();
+        assert_eq!(user.as_ref().map(|user| user.id), account.map(|account| account.id));
+        user.map(|user| user.id.get())
+    };
+    for (email, id) in [(decomposed, 1), (composed, 1), (mixed, 2)] {
+        assert_eq!(owner(email).await, Some(id), "{email}");
+    }
+    for email in [composed, decomposed] {
+        let again = storage.register(new_user(email)).await.unwrap();
+        assert_eq!(again, Registered::EmailTaken);
+        let loaded = storage.load_users(&[user(3, email)]).await.unwrap();
+        assert_eq!(loaded, [Loaded::EmailTaken(user(1, email).id)]);
+    }
+    ask(&storage, &format!("HSET ncc:user:4 id 4 email {composed}")).await;
+    ask(&storage, "HSET ncc:users:email zo\u{eb}@example.com 4").await;
+    assert_eq!((owner(composed).await, owner(decomposed).await), (Some(4), Some(1)));
+    // An erased account frees its address, under whichever form.
+    let one = user(1, decomposed).id;
+    let deleted = AccountChange::Status(Status::Deleted);
+    storage.change_account(one, None, deleted).await.unwrap();
+    assert!(storage.erase(one).await.unwrap());
+    let left = ask(&storage, "HKEYS ncc:users:email").await;
+    assert!(!left.iter().any(|key| key.contains("zoe")), "{left:?}");
+    assert_eq!(owner(decomposed).await, Some(4));
 }
 
 #[tokio::test]

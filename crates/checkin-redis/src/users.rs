@@ -59,10 +59,14 @@ impl Users for RedisStorage {
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
-        let Some(owner) = Accounts(&self.redis).owner_of(email).await? else { return Ok(None) };
         // The index is a hint: its user may not be written yet, or may have another address by now.
-        let user = read(&self.redis, owner).await?;
-        Ok(user.filter(|user| user.email.canonical() == email.canonical()))
+        for owner in Accounts(&self.redis).owners_of(email).await? {
+            let user = read(&self.redis, owner).await?;
+            if user.as_ref().is_some_and(|user| user.email.canonical() == email.canonical()) {
+                return Ok(user);
+            }
+        }
+        Ok(None)
     }
 
     async fn credentials(&self, id: UserId) -> Result<Option<Credentials>> {
@@ -78,9 +82,13 @@ impl Users for RedisStorage {
     }
 
     async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>> {
-        let Some(owner) = Accounts(&self.redis).owner_of(email).await? else { return Ok(None) };
-        let account = self.credentials(owner).await?;
-        Ok(account.filter(|account| account.email.canonical() == email.canonical()))
+        for owner in Accounts(&self.redis).owners_of(email).await? {
+            let account = self.credentials(owner).await?;
+            if account.as_ref().is_some_and(|it| it.email.canonical() == email.canonical()) {
+                return Ok(account);
+            }
+        }
+        Ok(None)
     }
 
     async fn standing(&self, id: UserId) -> Result<Standing> {

@@ -84,17 +84,13 @@ fn stored(inserted: bool) -> Loaded {
 }
 
 fn load_user(connection: &Connection, user: &User) -> rusqlite::Result<Loaded> {
-    if users::insert(connection, user)? {
-        return Ok(Loaded::Stored);
-    }
     if has_user(connection, user.id)? {
         return Ok(Loaded::Unchanged);
     }
-    let sql = "SELECT id FROM accounts WHERE email_canonical = ?1";
-    let owner = connection
-        .prepare_cached(sql)?
-        .query_row([user.email.canonical()], |row| column::id(row, 0))?;
-    Ok(Loaded::EmailTaken(owner))
+    if let Some(owner) = users::owner_of(connection, &user.email)? {
+        return Ok(Loaded::EmailTaken(owner));
+    }
+    users::insert(connection, user).map(stored)
 }
 
 /// Returns the answer for a check-in that is there, or was until it was retracted, as a private one if it is public, or

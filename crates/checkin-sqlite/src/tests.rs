@@ -242,6 +242,42 @@ async fn users_can_be_inserted_updated_and_deleted_with_sql() {
     assert_eq!(storage.users_after(None, 9).await.unwrap(), users[1..]);
 }
 
+/// Earlier versions compared addresses without regard to normal forms, and had accounts that differ in nothing else.
+#[tokio::test]
+async fn an_account_is_found_under_the_form_in_which_it_was_indexed_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(&directory).await;
+    let (composed, decomposed) = ("Zo\u{eb}@example.com", "Zoe\u{308}@example.com");
+    let mixed = "e\u{301}\u{eb}@example.com";
+    storage.load_users(&[user(1, decomposed), user(2, mixed)]).await.unwrap();
+    let older = |id: i64, key: &'static str| {
+        let sql = "UPDATE accounts SET email_canonical = ?2 WHERE id = ?1";
+        let older = move |connection: &Connection| connection.execute(sql, (id, key));
+        storage.file.write(older)
+    };
+    older(1, "zoe\u{308}@example.com").await.unwrap();
+    older(2, "e\u{301}\u{eb}@example.com").await.unwrap();
+    let owner = async |email: &str| {
+        let email = email.parse().unwrap();
+        let user = storage.user_by_email(&email).await.unwrap();
+        let account = storage.credentials_by_email(&email).await.unwrap();
+        assert_eq!(user.as_ref().map(|user| user.id), account.map(|account| account.id));
+        user.map(|user| user.id.get())
+    };
+    for (email, id) in [(decomposed, 1), (composed, 1), (mixed, 2)] {
+        assert_eq!(owner(email).await, Some(id), "{email}");
+    }
+    for email in [composed, decomposed] {
+        let again = storage.register(new_user(email)).await.unwrap();
+        assert_eq!(again, Registered::EmailTaken);
+        let loaded = storage.load_users(&[user(3, email)]).await.unwrap();
+        assert_eq!(loaded, [Loaded::EmailTaken(user(1, email).id)]);
+    }
+    storage.load_users(&[user(4, "four@example.com")]).await.unwrap();
+    older(4, "zo\u{eb}@example.com").await.unwrap();
+    assert_eq!((owner(composed).await, owner(decomposed).await), (Some(4), Some(1)));
+}
+
 /// What version 13 added.
 const VERSION_13: &str = "DROP TABLE private_checkins; DROP TABLE private_retractions;
                           DROP TABLE private_visits;

@@ -32,8 +32,10 @@ impl Users for SqliteStorage {
     }
 
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
-        let email = email.canonical();
-        let read = move |connection: &Connection| one(connection, "email_canonical = ?1", [&email]);
+        let keys = email.index_keys();
+        let read = move |connection: &Connection| {
+            of_first(&keys, |key| one(connection, "email_canonical = ?1", [key]))
+        };
         let read = self.file.look_up(read).await;
         self.file.reports.logged("a user, by email", read)
     }
@@ -61,9 +63,10 @@ impl Users for SqliteStorage {
     }
 
     async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>> {
-        let email = email.canonical();
-        let read =
-            move |connection: &Connection| account(connection, "email_canonical = ?1", [&email]);
+        let keys = email.index_keys();
+        let read = move |connection: &Connection| {
+            of_first(&keys, |key| account(connection, "email_canonical = ?1", [key]))
+        };
         let read = self.file.look_up(read).await;
         self.file.reports.logged("a user, by email", read)
     }
@@ -184,8 +187,7 @@ fn erase(connection: &Connection, id: UserId) -> rusqlite::Result<bool> {
 }
 
 fn register(connection: &Connection, new: NewUser) -> rusqlite::Result<Registered> {
-    let taken = "SELECT 1 FROM accounts WHERE email_canonical = ?1";
-    if connection.prepare_cached(taken)?.exists([new.email.canonical()])? {
+    if owner_of(connection, &new.email)?.is_some() {
         return Ok(Registered::EmailTaken);
     }
     let user = User {
@@ -214,7 +216,24 @@ fn free_id(connection: &Connection) -> rusqlite::Result<UserId> {
     connection.query_row(&sql, [most], |row| column::id(row, 0))
 }
 
-/// Inserts an account. Returns false if the id or the address is taken.
+/// Returns the user who has the address.
+pub(super) fn owner_of(connection: &Connection, email: &Email) -> rusqlite::Result<Option<UserId>> {
+    let sql = "SELECT id FROM accounts WHERE email_canonical = ?1";
+    let owner = |key: &String| {
+        connection.prepare_cached(sql)?.query_row([key], |row| column::id(row, 0)).optional()
+    };
+    of_first(&email.index_keys(), owner)
+}
+
+/// Returns what is found for the first of these keys.
+fn of_first<T>(
+    keys: &[String],
+    find: impl Fn(&String) -> rusqlite::Result<Option<T>>,
+) -> rusqlite::Result<Option<T>> {
+    keys.iter().find_map(|key| find(key).transpose()).transpose()
+}
+
+/// Inserts an account whose address nobody has. Returns false if the id is taken.
 pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO accounts (id, first_name, last_name, email, email_canonical, password,
                                      base_checkins, base_last_checkin, base_last_seen_at)

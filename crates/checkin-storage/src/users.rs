@@ -10,7 +10,8 @@ use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 /// # Contract
 ///
 /// - Ids and e-mail addresses (compared in their canonical form) are unique at all times, even if
-///   several processes write at the same time.
+///   several processes write at the same time. An account is found by each of its address's
+///   [`index_keys`](Email::index_keys), the first of them first: earlier versions compared other forms.
 /// - A read sees every write that was completed before it.
 /// - The epoch of a new account is at least that of each account that was [erased](Users::erase) before, so
 ///   that no session from before is valid for another account with the same address.

@@ -201,8 +201,12 @@ pub fn stored_text(input: &str) {
     }
     if let Ok(email) = input.parse::<Email>() {
         assert_eq!(email.to_string().parse::<Email>().as_ref(), Ok(&email));
-        let canonical: Email = email.canonical().parse().expect("it is an address");
-        assert_eq!(canonical.canonical(), email.canonical());
+        let canonical = email.canonical();
+        // Some characters are longer in lower case, or where they must not be composed.
+        if canonical.len() <= Email::MAX_BYTES {
+            let again: Email = canonical.parse().expect("it is an address");
+            assert_eq!(again.canonical(), canonical);
+        }
     }
     if let Ok(id) = input.parse::<CheckinId>() {
         assert_eq!(id.to_string().parse::<CheckinId>().ok(), Some(id));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::*;
-use crate::{Admitted, Credentials, Registered, Standing};
+use crate::{Admitted, Credentials, Loaded, Registered, Standing};
 
 pub(super) async fn opened(storage: &dyn Storage, email: &str) -> User {
     match storage.register(new_user(email)).await.unwrap() {
@@ -20,7 +20,7 @@ pub async fn an_account_is_found_by_id_and_address(subject: StoreUnderTest) {
     assert_eq!(user.email.as_str(), "Zoë@Example.com");
     assert_eq!((user.num_checkins, user.last_checkin, user.last_seen_at), (0, None, None));
     assert_eq!(storage.user(user.id).await.unwrap().as_ref(), Some(&user));
-    for email in ["Zoë@Example.com", "zoË@EXAMPLE.COM"] {
+    for email in ["Zoë@Example.com", "zoË@EXAMPLE.COM", "zoe\u{308}@example.com"] {
         let found = storage.user_by_email(&email.parse().unwrap()).await.unwrap();
         assert_eq!(found.as_ref(), Some(&user), "{email}");
     }
@@ -31,17 +31,37 @@ pub async fn an_account_is_found_by_id_and_address(subject: StoreUnderTest) {
     assert_eq!(storage.user(user_id(user.id.get() + 1)).await.unwrap(), None);
 }
 
+pub async fn an_address_has_one_account_in_each_normal_form(subject: StoreUnderTest) {
+    let storage = &*subject.storage;
+    // A composed accent beside one that is not.
+    let mixed = "zo\u{eb}.rene\u{301}@example.com";
+    let composed = "zo\u{eb}.ren\u{e9}@example.com";
+    let decomposed = "zoe\u{308}.rene\u{301}@example.com";
+    let account = opened(storage, mixed).await;
+    assert_eq!(account.email.as_str(), mixed);
+    for email in [composed, decomposed, mixed] {
+        let found = storage.credentials_by_email(&email.parse().unwrap()).await.unwrap();
+        assert_eq!(found.unwrap().id, account.id, "{email}");
+        let again = storage.register(new_user(email)).await.unwrap();
+        assert_eq!(again, Registered::EmailTaken, "{email}");
+        let other = user(account.id.get() + 1, email);
+        let loaded = storage.load_users(&[other]).await.unwrap();
+        assert_eq!(loaded, [Loaded::EmailTaken(account.id)], "{email}");
+    }
+}
+
 pub async fn parallel_registrations_of_an_address_open_one_account(subject: StoreUnderTest) {
     let answers = together(32, |number| {
         let storage = Arc::clone(&subject.storage);
-        let email = if number % 2 == 0 { "al@example.com" } else { "AL@example.COM" };
+        let forms = ["al\u{e9}@example.com", "ale\u{301}@example.com", "ALE\u{301}@example.COM"];
+        let email = forms[number % 3];
         async move { storage.register(new_user(email)).await.unwrap() }
     })
     .await;
     let opened = answers.iter().filter(|answer| matches!(answer, Registered::Opened(_)));
     assert_eq!(opened.count(), 1);
     assert_eq!(subject.storage.users_after(None, 100).await.unwrap().len(), 1);
-    let again = subject.storage.register(new_user("Al@example.com")).await.unwrap();
+    let again = subject.storage.register(new_user("Al\u{c9}@example.com")).await.unwrap();
     assert_eq!(again, Registered::EmailTaken);
 }
 

@@ -199,6 +199,39 @@ async fn a_logout_over_tls_clears_what_the_browser_stored() {
     }
 }
 
+/// A keyboard decides whether an accent is a character of its own.
+#[tokio::test]
+async fn an_address_has_one_account_in_each_normal_form() {
+    let site = Site::sqlite();
+    let auth = site.auth(&[]);
+    let (composed, decomposed) = ("zo\u{eb}@example.com", "Zoe\u{308}@example.com");
+    let account = |email: &str| json!({"firstName": "Zoe", "lastName": "Zorn", "email": email, "password": "long enough"});
+    let mut client = auth.client();
+    assert_eq!(client.post("/register", &account(decomposed)).await.status, 201);
+    expect_problem(&client.post("/register", &account(composed)).await, 409, &["email"]);
+    for email in [composed, decomposed] {
+        let login = json!({"email": email, "password": "long enough"});
+        let mut client = auth.client();
+        expect_plain(&client.post("/login", &login).await, 200, "OK");
+        let session = client.get("/session").await.json();
+        assert_eq!(session["user"]["email"], decomposed, "it is kept as it was written");
+        assert_eq!(client.get("/sessions").await.status, 200);
+        let shown = site.run("sessions", &["list", "--user", email]);
+        assert_eq!(shown.code, 0, "{}", shown.stderr);
+    }
+    let file = site.directory.path().join("users.json");
+    let mut user = account(composed);
+    user["id"] = 5000.into();
+    std::fs::write(&file, json!({"users": [user]}).to_string()).unwrap();
+    let loaded = site.run("load", &[file.to_str().unwrap()]);
+    assert_eq!(loaded.code, 1);
+    assert!(loaded.stdout.contains("must not belong to another account"), "{}", loaded.stdout);
+    let disabled = site.run("users", &["disable", composed]);
+    assert_eq!(disabled.code, 0, "{}", disabled.stderr);
+    let login = json!({"email": decomposed, "password": "long enough"});
+    expect_plain(&auth.client().post("/login", &login).await, 401, "Invalid login.");
+}
+
 /// That every refusal has this form is checked wherever one is expected; here, that it is the rule
 /// and not its opposite.
 #[tokio::test]
