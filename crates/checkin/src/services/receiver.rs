@@ -29,8 +29,7 @@ const MAX_KEY_BYTES: usize = 255;
 /// ten thousand check-ins per second.
 const BEHIND_RETRY: Duration = Duration::from_secs(5);
 
-/// The state of the service.
-#[derive(Clone)]
+/// The state of the service. Requests share it.
 struct Receiver {
     identity: Identity,
     check_in: CheckIn,
@@ -71,7 +70,7 @@ pub fn router(
     OpenApiRouter::new()
         .routes(routes!(checkin))
         .routes(routes!(delete))
-        .with_state(Receiver { identity, check_in })
+        .with_state(Arc::new(Receiver { identity, check_in }))
 }
 
 body! {
@@ -141,7 +140,7 @@ impl Documented for IdempotencyKey {
     ),
 )]
 async fn checkin(
-    State(receiver): State<Receiver>,
+    State(receiver): State<Arc<Receiver>>,
     session: Result<LazySession, Error>,
     headers: Result<Headers<CheckinHeaders>, Problem>,
     body: Result<JsonBody<NewCheckinBody>, Problem>,
@@ -186,7 +185,7 @@ parameters! {
     ),
 )]
 async fn delete(
-    State(receiver): State<Receiver>,
+    State(receiver): State<Arc<Receiver>>,
     session: Result<LazySession, Error>,
     parameters: Result<Parameters<DeletedCheckin>, Problem>,
 ) -> Result<impl IntoResponse, Problem> {

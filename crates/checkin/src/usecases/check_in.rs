@@ -22,16 +22,15 @@ const MAX_KNOWN: usize = 1_000_000;
 /// How long it is cached that a user exists: as long as a session is cached by default.
 const USER_KNOWN_FOR: Duration = Duration::from_millis(250);
 
-/// Validates check-ins and appends them to the log; clones share the caches and the limits.
-#[derive(Clone)]
+/// Validates check-ins and appends them to the log.
 pub(crate) struct CheckIn {
     log: Arc<dyn Log>,
     retractions: Arc<dyn Retractions>,
     locations: Arc<dyn Locations>,
     users: Arc<dyn Users>,
-    known_locations: Arc<Cache<LocationId, ()>>,
+    known_locations: Cache<LocationId, ()>,
     /// When each user was read.
-    known_users: Arc<Cache<UserId, Instant>>,
+    known_users: Cache<UserId, Instant>,
     admission: Admission,
     rate: RateLimit<UserId>,
     throttled: Throttled,
@@ -75,8 +74,8 @@ impl CheckIn {
             retractions,
             locations,
             users,
-            known_locations: Arc::new(Cache::new(MAX_KNOWN)),
-            known_users: Arc::new(Cache::new(MAX_KNOWN)),
+            known_locations: Cache::new(MAX_KNOWN),
+            known_users: Cache::new(MAX_KNOWN),
             admission,
             rate: RateLimit::per_second("check-ins", rate_per_user),
             throttled,
