@@ -71,14 +71,17 @@ impl Quota {
     /// Adds the policy, and what is left of it. Several limits may apply to a response.
     pub(super) fn append_to(&self, headers: &mut HeaderMap) {
         let Self { name, limit, window, remaining, wait } = *self;
-        let mut policy = format!("\"{name}\";q={limit}");
-        if let Some(window) = window {
-            policy += &format!(";w={}", window.as_secs());
-        }
-        let mut left = format!("\"{name}\";r={remaining}");
-        if remaining == 0 && !wait.is_zero() {
-            left += &format!(";t={}", wait.as_millis().div_ceil(1000));
-        }
+        let is_waiting = remaining == 0 && !wait.is_zero();
+        let seconds = is_waiting.then(|| wait.as_millis().div_ceil(1000).to_string());
+        let window = window.map(|window| window.as_secs().to_string());
+        // Joined and not formatted: most responses have them, and formatting costs more.
+        let item = |parameter, number: u32, optional, value: Option<&str>| {
+            let number = number.to_string();
+            let optional = value.map_or(["", ""], |value| [optional, value]);
+            ["\"", name, "\"", parameter, &number, optional[0], optional[1]].concat()
+        };
+        let policy = item(";q=", limit, ";w=", window.as_deref());
+        let left = item(";r=", remaining, ";t=", seconds.as_deref());
         for (header, value) in [(POLICY, policy), (LEFT, left)] {
             // A name is printable ASCII.
             if let Ok(value) = HeaderValue::try_from(value) {
