@@ -20,6 +20,10 @@ const AT_ONCE: usize = 128;
 /// Maximum number of check-ins that wait for a partition; further requests wait to be among them.
 const WAITING: usize = 1024;
 
+/// The number of the script's arguments that concern all check-ins, and of those of each.
+const SETTINGS: usize = 11;
+const WORDS: usize = 5;
+
 /// The check-ins that wait to be appended, by partition. Each partition has a task, which begins with
 /// its first check-in and sends all that wait, one run of the script after the other.
 #[derive(Clone)]
@@ -37,19 +41,24 @@ struct Append {
 }
 
 struct Key {
+    user: UserId,
+    hashed: IdempotencyKey,
     /// The field of one of the hashes.
     digest: [u8; 12],
     /// The hashes that may have it.
     hashes: [String; 2],
-    /// The key in Redis in which older versions keep it.
-    old: String,
 }
 
 impl Key {
     fn new(keys: &Keys, user: UserId, key: &str) -> Self {
-        let key = IdempotencyKey::new(user, key);
-        let (hashes, old) = (keys.idempotency(user, &key), keys.old_idempotency(user, &key));
-        Self { digest: key.digest(), hashes, old }
+        let hashed = IdempotencyKey::new(user, key);
+        let (digest, hashes) = (hashed.digest(), keys.idempotency(user, &hashed));
+        Self { user, hashed, digest, hashes }
+    }
+
+    /// Returns the key in Redis in which older versions keep it.
+    fn old(&self, keys: &Keys) -> String {
+        keys.old_idempotency(self.user, &self.hashed)
     }
 }
 
@@ -170,16 +179,21 @@ impl Appender {
             max_backlog.to_string(),
             max_length.to_string(),
         ];
-        let mut names: Vec<&[u8]> = self.names.iter().map(String::as_bytes).collect();
-        for Append { recent, key, .. } in batch {
-            let old = key.iter().filter(|_| self.has_old).map(|key| &key.old);
+        let old = |append: &Append| Some(append.key.as_ref()?.old(&self.redis.keys));
+        let old: Vec<_> =
+            batch.iter().map(|append| self.has_old.then(|| old(append)).flatten()).collect();
+        // A marker, an old key and two hashes.
+        let mut names: Vec<&[u8]> = Vec::with_capacity(self.names.len() + 4 * batch.len());
+        names.extend(self.names.iter().map(String::as_bytes));
+        for (Append { recent, .. }, old) in batch.iter().zip(&old) {
             names.extend(recent.iter().chain(old).map(String::as_bytes));
         }
         let strings = (names.len() - self.names.len()).to_string();
         let has_old = if self.has_old { "1" } else { "0" };
         let settings = limits.iter().chain(&self.partitions).chain(&self.end);
         let settings = settings.chain([&strings]).map(String::as_str).chain([has_old]);
-        let mut words: Vec<&[u8]> = settings.map(str::as_bytes).collect();
+        let mut words: Vec<&[u8]> = Vec::with_capacity(SETTINGS + WORDS * batch.len());
+        words.extend(settings.map(str::as_bytes));
         for Append { words: checkin, key, .. } in batch {
             words.extend(checkin.iter().map(String::as_bytes));
             words.push(key.as_ref().map_or(b"", |key| &key.digest));
