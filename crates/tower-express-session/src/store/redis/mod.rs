@@ -235,23 +235,14 @@ impl RedisStore {
         Some(cache)
     }
 
-    fn invalidate(&self, id: &SessionId) {
-        if let Some(cache) = &self.cache {
-            cache.invalidate(id);
-        }
-    }
-}
-
-#[async_trait]
-impl Store for RedisStore {
-    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Stored>, Error> {
-        let Some(cache) = self.cache() else { return self.read(&self.client, id).await };
-        if freshness == Freshness::Cached
-            && let Some(stored) = cache.get(id, Instant::now())
-        {
-            return Ok(Some(stored));
-        }
-        let Some(fill) = cache.begin(id, self.slot(id), Instant::now()) else {
+    /// Reads a session, and caches it if there is a cache.
+    async fn read_through(
+        &self,
+        cache: Option<&Cache>,
+        id: &SessionId,
+    ) -> Result<Option<Stored>, Error> {
+        let begin = |cache: &Cache| cache.begin(id, self.slot(id), Instant::now());
+        let Some((cache, fill)) = cache.and_then(|cache| Some((cache, begin(cache)?))) else {
             return self.read(&self.client, id).await;
         };
         let stored = match &fill.reader {
@@ -268,6 +259,26 @@ impl Store for RedisStore {
             cache.fill(id, &fill, stored);
         }
         Ok(stored)
+    }
+
+    fn invalidate(&self, id: &SessionId) {
+        if let Some(cache) = &self.cache {
+            cache.invalidate(id);
+        }
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn load(&self, id: &SessionId, freshness: Freshness) -> Result<Option<Stored>, Error> {
+        let cache = self.cache();
+        if freshness == Freshness::Cached
+            && let Some(stored) = cache.and_then(|cache| cache.get(id, Instant::now()))
+        {
+            return Ok(Some(stored));
+        }
+        // The future of a cached session has no room for the steps of a read.
+        Box::pin(self.read_through(cache, id)).await
     }
 
     async fn create(
