@@ -123,12 +123,12 @@ fn copy_place(
         Err(error) => return Err(cannot("read", &from.secret, &error)),
     };
     let draft = Draft::beside(&to.database)?;
-    let mut copied = copy_database(connection, &from.database, &draft, copying)?;
+    let mut copied = copy_database(connection, (&from.database, &to.database), &draft, copying)?;
     if let Some(secret) = &secret {
         let secret_draft = Draft::beside(&to.secret)?;
         let written = OpenOptions::new().write(true).open(&secret_draft.0);
         let written = written.and_then(|mut file| file.write_all(secret));
-        written.map_err(|error| cannot("write", &secret_draft.0, &error))?;
+        written.map_err(|error| cannot("write", &to.secret, &error))?;
         secret_draft.publish(&to.secret)?;
     }
     if let Err(fault) = draft.publish(&to.database) {
@@ -143,12 +143,12 @@ fn copy_place(
 
 fn copy_database(
     from: &Connection,
-    source: &Path,
+    (source, target): (&Path, &Path),
     draft: &Draft,
     Copying { of_source, awaited }: &Copying,
 ) -> Result<Copied, Fault> {
     let cannot_read = |error: rusqlite::Error| of_source(fault(source, &error));
-    let of_copy = |error: rusqlite::Error| fault(&draft.0, &error);
+    let of_copy = |error: rusqlite::Error| fault(target, &error);
     // Keeps one moment of the store: otherwise each write of another process would restart the copy.
     let moment = from.unchecked_transaction().map_err(cannot_read)?;
     match Tables::of(&moment).map_err(cannot_read)? {

@@ -64,7 +64,7 @@ fn of_sqlite(path: &Path, cause: &rusqlite::Error) -> Fault {
         }
         Some(ErrorCode::SystemIoFailure) => Fault::passing(
             format!("the disk that holds {file} failed: {cause}"),
-            "look at the system's log, and check the disk",
+            "look at the system's log, and check the disk and the limit of file sizes (ulimit -f)",
         ),
         _ => Fault::passing(format!("{file}: {cause}"), "`checkin doctor` may say more"),
     }
@@ -127,10 +127,13 @@ fn no_directory(path: &Path, directory: &Path, error: &io::Error) -> Fault {
 }
 
 fn no_files_beside(path: &Path) -> Fault {
-    not_allowed(&format!(
-        "may not make files in the directory of {}, where SQLite keeps its log",
+    let what = format!(
+        "no files can be made in the directory of {}, where SQLite keeps its log",
         path.display()
-    ))
+    );
+    let advice =
+        format!("allow this user to write there, make the file system writable, or {OTHER}");
+    Fault::lasting(what, advice)
 }
 
 fn not_allowed(what: &str) -> Fault {

@@ -1,9 +1,10 @@
-//! Stops the process on SIGTERM and SIGINT.
+//! Stops the process on SIGTERM and SIGINT, and on no other signal that it can avoid.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -11,6 +12,21 @@ use tokio_util::sync::CancellationToken;
 /// If the first signal is repeated this soon, that is no second one: GNU `timeout`, for example, sends it to
 /// the process and to its group.
 const SAME: Duration = Duration::from_millis(100);
+
+/// Makes a write fail that would make a file larger than the limit of the process (`ulimit -f`). Otherwise SIGXFSZ
+/// would end the process, which would leave its unfinished files behind.
+///
+/// # Errors
+///
+/// If the signal cannot be handled.
+///
+/// # Panics
+///
+/// Outside of a runtime.
+pub fn outlive_file_size_limit() -> io::Result<()> {
+    // The handler stays. Unlike an ignored signal, it is not inherited by a program that sends mail.
+    signal(SignalKind::from_raw(Number::XFSZ.as_raw())).map(drop)
+}
 
 /// The signals that end the process. From its creation on, they no longer end it by themselves.
 #[derive(Debug)]

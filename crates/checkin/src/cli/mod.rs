@@ -51,7 +51,7 @@ use self::output::Output;
 use self::reload::SettingsSource;
 use crate::config::Common;
 use crate::lifecycle::raise_file_limit;
-use crate::signals::Interrupted;
+use crate::signals::{Interrupted, outlive_file_size_limit};
 use crate::storage::Fault;
 use crate::telemetry::chain;
 use crate::telemetry::{self, Stream};
@@ -259,6 +259,7 @@ impl Command {
 }
 
 async fn run(cli: Cli, arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
+    outlive_file_size_limit().context("cannot handle SIGXFSZ")?;
     let config = cli.common;
     let files = [&config.config, &config.session_secret_file, &config.session_encryption_key_file];
     let has_file = files.into_iter().any(Option::is_some);

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::app::{self, App};
 use crate::config::Common;
 use crate::signals::Signals;
+use crate::storage::StorageError;
 
 /// The maximum time that a command takes to close its store after a signal.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -44,9 +45,17 @@ pub(super) async fn on_new_store<T>(
     until_signal(async {
         let app = App::open(config).await?;
         app.reach().await?;
-        command(&app).await
+        command(&app).await.map_err(|error| with_store(config, error))
     })
     .await
+}
+
+/// Adds the name of the store to an error of it.
+fn with_store(config: &Common, error: anyhow::Error) -> anyhow::Error {
+    match error.chain().any(|cause| cause.is::<StorageError>()) {
+        true => error.context(config.store.to_string()),
+        false => error,
+    }
 }
 
 /// Runs a command to its end, or until SIGTERM or SIGINT. After a signal the future of the command
