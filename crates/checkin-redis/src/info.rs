@@ -10,23 +10,29 @@ use crate::settings::Node;
 
 /// One section of `INFO`, of every node that responded.
 pub(crate) struct Info {
-    nodes: Vec<String>,
+    /// The address of each node of a cluster, or else an empty one, and its section.
+    nodes: Vec<(String, String)>,
 }
 
 impl Info {
     /// Returns the program of each node, from the section `server`.
     pub(crate) fn engines(&self) -> impl Iterator<Item = Engine> {
-        self.nodes.iter().filter_map(|node| Engine::read(node))
+        self.nodes.iter().filter_map(|(_, node)| Engine::read(node))
     }
 
     /// Returns the section of each node.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
-        self.nodes.iter().map(|node| Node(node))
+        self.addressed_nodes().map(|(_, node)| node)
+    }
+
+    /// Returns the address and the section of each node.
+    pub(crate) fn addressed_nodes(&self) -> impl Iterator<Item = (&str, Node<'_>)> {
+        self.nodes.iter().map(|(address, node)| (address.as_str(), Node(node)))
     }
 
     /// Returns the value of a field on each node.
     pub(crate) fn values<'a>(&'a self, field: &'a str) -> impl Iterator<Item = &'a str> {
-        self.nodes.iter().filter_map(move |node| {
+        self.nodes.iter().filter_map(move |(_, node)| {
             let mut fields = node.lines().filter_map(|line| line.split_once(':'));
             fields.find(|(name, _)| *name == field).map(|(_, value)| value.trim())
         })
@@ -85,13 +91,16 @@ impl fmt::Display for Engine {
 
 /// Returns a section of `INFO`, or `None` if Redis refuses it: an access list may forbid it.
 pub(crate) async fn info(redis: &Connection, section: &str) -> Option<Info> {
-    let nodes = match redis.call(&["INFO", section]).await.ok()? {
+    let mut nodes = match redis.call(&["INFO", section]).await.ok()? {
         // A cluster returns addresses and replies alternately.
         Reply::Array(replies) => {
-            replies.chunks_exact(2).filter_map(|pair| text(pair[1].clone()).ok()).collect()
+            let node =
+                |pair: &[Reply]| Some((text(pair[0].clone()).ok()?, text(pair[1].clone()).ok()?));
+            replies.chunks_exact(2).filter_map(node).collect()
         }
-        reply => vec![text(reply).ok()?],
+        reply => vec![(String::new(), text(reply).ok()?)],
     };
+    nodes.sort_unstable();
     Some(Info { nodes })
 }
 

@@ -3,7 +3,6 @@
 //! They use `INFO`, because `CONFIG` is often forbidden. Each names the command that repairs it;
 //! `CONFIG REWRITE` then makes the change permanent.
 
-use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use checkin_storage::{Finding, Severity};
@@ -26,7 +25,10 @@ const NO_EVICTION: &str = "`redis-cli CONFIG SET maxmemory-policy noeviction`, a
 pub(crate) async fn findings(redis: &Connection, replicas: u32) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut inspect = |info: &Option<Info>, section, field, check: Check| {
-        let nodes = info.as_ref().map(|info| info.nodes().filter_map(check).collect::<Vec<_>>());
+        let nodes = info.as_ref().map(|info| {
+            let checked = |(address, node)| Some((address, check(node)?));
+            info.addressed_nodes().filter_map(checked).collect::<Vec<_>>()
+        });
         match nodes {
             Some(nodes) if !nodes.is_empty() => findings.extend(worst(nodes)),
             _ => findings.push(not_reported(section, field)),
@@ -139,12 +141,21 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Returns the findings of the highest severity, without repetitions.
-fn worst(findings: Vec<Finding>) -> Vec<Finding> {
-    let highest = findings.iter().map(|finding| finding.severity).max();
-    let mut texts = BTreeSet::new();
-    let of_highest = findings.into_iter().filter(|finding| Some(finding.severity) == highest);
-    of_highest.filter(|finding| texts.insert(finding.what.clone())).collect()
+/// Returns the findings of the highest severity, each once, with the nodes that it is about unless these are all.
+fn worst(found: Vec<(&str, Finding)>) -> Vec<Finding> {
+    let (all, highest) = (found.len(), found.iter().map(|(_, finding)| finding.severity).max());
+    let mut worst: Vec<(Vec<&str>, Finding)> = Vec::new();
+    for (node, finding) in found {
+        match worst.iter_mut().find(|(_, known)| known.what == finding.what) {
+            _ if Some(finding.severity) != highest => {}
+            Some((nodes, _)) => nodes.push(node),
+            None => worst.push((vec![node], finding)),
+        }
+    }
+    for (nodes, finding) in worst.iter_mut().filter(|(nodes, _)| nodes.len() < all) {
+        finding.what = format!("on {}: {}", nodes.join(", "), finding.what);
+    }
+    worst.into_iter().map(|(_, finding)| finding).collect()
 }
 
 pub(crate) fn not_reported(section: &str, field: &str) -> Finding {
@@ -280,7 +291,7 @@ async fn clock_difference(redis: &Connection) -> Option<Finding> {
 }
 
 /// Returns a finding about the server whose clock is furthest from that of this machine, which had these times while the
-/// servers were asked, one after the other.
+/// servers were asked.
 fn largest_difference(
     times_ms: impl Iterator<Item = u64>,
     own_ms: &RangeInclusive<u64>,
@@ -374,8 +385,11 @@ mod tests {
 
     #[test]
     fn the_worst_of_several_nodes_counts_and_is_named_once() {
-        let [a, b] = ["a", "b"].map(|what| Finding::problem(what, ""));
-        let found = worst(vec![Finding::fine("c"), a.clone(), b.clone(), a.clone()]);
-        assert_eq!(found, [a, b]);
+        let [a, b, on_one, on_two] =
+            ["a", "b", "on 2: b", "on 1, 3: a"].map(|what| Finding::problem(what, ""));
+        let found = vec![("1", a.clone()), ("2", b), ("3", a.clone()), ("4", Finding::fine("c"))];
+        assert_eq!(worst(found), [on_two, on_one]);
+        assert_eq!(worst(vec![("1", a.clone()), ("2", a.clone())]), [a.clone()]);
+        assert_eq!(worst(vec![("", a.clone())]), [a]);
     }
 }

@@ -9,6 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::shown_time;
+
 /// If the first signal is repeated this soon, that is no second one: GNU `timeout`, for example, sends it to
 /// the process and to its group.
 const SAME: Duration = Duration::from_millis(100);
@@ -101,7 +103,7 @@ impl Stop {
             let (since, drained) = (Instant::now(), sleep(drain));
             draining.cancel();
             if !drain.is_zero() {
-                tracing::info!("Draining for {}.", humantime::format_duration(drain));
+                tracing::info!("Draining for {}.", shown_time(drain));
             }
             tokio::spawn(async move {
                 drained.await;

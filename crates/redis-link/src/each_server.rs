@@ -1,6 +1,7 @@
 //! Sends the same command to every primary of a deployment.
 
 use redis::ConnectionInfo;
+use tokio::task::JoinSet;
 
 use crate::address::{Address, Deployment, info};
 use crate::client::Client;
@@ -10,8 +11,8 @@ use crate::request::command;
 use crate::tls;
 
 impl Client {
-    /// Sends a command without keys to every primary of a cluster, one after the other, or to the only server.
-    /// Returns their replies. [`call`](Self::call) sends such a command to any one of them.
+    /// Sends a command without keys to every primary of a cluster at once, or to the only server. Returns their
+    /// replies. [`call`](Self::call) sends such a command to any one of them.
     ///
     /// ```no_run
     /// # async fn example(client: redis_link::Client) -> Result<(), redis_link::Error> {
@@ -33,9 +34,15 @@ impl Client {
         if !self.is_cluster() {
             return Ok(vec![self.call(words).await?]);
         }
-        let mut replies = Vec::new();
+        let mut calls = JoinSet::new();
         for slot in self.primaries().await?.into_values() {
-            replies.push(self.call_at(command(words), slot).await?);
+            let (client, command) = (self.clone(), command(words));
+            calls.spawn(async move { client.call_at(command, slot).await });
+        }
+        let mut replies = Vec::new();
+        while let Some(reply) = calls.join_next().await {
+            // A call does not panic.
+            replies.extend(reply.ok().transpose()?);
         }
         Ok(replies)
     }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::embedded::{Examination, examine};
 use super::session_stores::session_findings;
-use crate::config::{Common, Lifetimes};
+use crate::config::{Common, Lifetimes, shown_time};
 use crate::domain::PasswordScheme;
 use crate::session_secret;
 use crate::storage::{AuditReport, Audited, Difference, Fault, Finding, Status, Storage};
@@ -74,12 +74,11 @@ fn of_settings(config: &Common) -> Vec<Finding> {
 
 /// Returns the lifetimes of sessions, and a warning if they are longer than recommended.
 fn lifetime_finding(lifetimes: &Lifetimes) -> Finding {
-    let shown = |time| humantime::format_duration(time).to_string();
     let absolute = match lifetimes.absolute {
-        Some(timeout) => format!("an absolute timeout of {}", shown(timeout)),
+        Some(timeout) => format!("an absolute timeout of {}", shown_time(timeout)),
         None => "no absolute timeout".to_owned(),
     };
-    let idle = shown(lifetimes.idle);
+    let idle = shown_time(lifetimes.idle);
     let what = format!("sessions have an idle timeout of {idle} and {absolute}");
     let advice = "NIST SP 800-63B-4 recommends at most 1h and 24h (AAL2): set --session-profile strict for all \
                   services, unless sessions must live as long as those of Express";

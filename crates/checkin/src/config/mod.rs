@@ -21,4 +21,6 @@ pub use networks::{Networks, Origins};
 pub use secret::{MIN_SECRET_BYTES, SessionSecret};
 pub use secret_file::line as secret_line;
 pub use store_url::{RedisUrl, StoreUrl, secret_path};
-pub use values::{KeyPrefix, MAX_INTEGER, integer, listen_address, positive_time, switch, time};
+pub use values::{
+    KeyPrefix, MAX_INTEGER, integer, listen_address, positive_time, shown_time, switch, time,
+};

@@ -88,6 +88,25 @@ pub fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Returns a time in the form in which [`time`] reads it, such as `24h` or `1m 30s`. Days are counted from two on.
+#[must_use]
+pub fn shown_time(time: Duration) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    let seconds = time.as_secs();
+    let days = if seconds < 2 * DAY { 0 } else { seconds / DAY };
+    let below_days = seconds - days * DAY;
+    let parts = [
+        (days, "d"),
+        (below_days / (60 * 60), "h"),
+        (below_days / 60 % 60, "m"),
+        (below_days % 60, "s"),
+        (time.subsec_millis().into(), "ms"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let shown = parts.map(|(count, unit)| format!("{count}{unit}")).collect::<Vec<_>>().join(" ");
+    if shown.is_empty() { "0".to_owned() } else { shown }
+}
+
 const MAX_TIME: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 /// Parses a [`time`] that is longer than 0.
@@ -131,6 +150,19 @@ mod tests {
             ("3650d", 315_360_000_000),
         ] {
             assert_eq!(time(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for (text, shown) in [
+            ("0", "0"),
+            ("90s", "1m 30s"),
+            ("1d", "24h"),
+            ("47h59m", "47h 59m"),
+            ("30d", "30d"),
+            ("400d", "400d"),
+            ("49h1s5ms", "2d 1h 1s 5ms"),
+        ] {
+            let duration = time(text).unwrap();
+            assert_eq!(shown_time(duration), shown);
+            assert_eq!(time(shown), Ok(duration));
         }
         for wrong in [
             "",

@@ -251,6 +251,19 @@ async fn other_nodes_answer_while_a_connection_is_opened_because_one_does_not() 
     testkit::until("the node responds again", answers).await;
 }
 
+/// A node that is slow, or waits for its replicas, delays no other one.
+#[tokio::test]
+async fn a_command_for_each_node_is_sent_to_all_at_once() {
+    let cluster = RedisCluster::start(3);
+    let client = patient(&cluster.url());
+    client.check().await.unwrap();
+    let begin = Instant::now();
+    let replies = client.call_each(&[b"WAIT", b"1", b"1000"]).await.unwrap();
+    assert_eq!(replies, [const { Reply::Int(0) }; 3]);
+    let took = begin.elapsed();
+    assert!(took < Duration::from_millis(2000), "{took:?}");
+}
+
 #[tokio::test]
 async fn commands_follow_the_keys_of_a_slot_that_moves() {
     let cluster = RedisCluster::start(2);

@@ -11,6 +11,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Row, Table};
 
 use super::line::{age, mebibytes, milliseconds, number, percent, ranges, sessions};
+use crate::config::shown_time;
 use crate::usecases::overview::{Overview, PartitionFigures, ProcessFigures, ServiceFigures};
 
 /// The widths of the first two columns, with which all columns fit into 80.
@@ -61,7 +62,7 @@ fn length(rows: usize) -> Constraint {
 fn heading(title: &Title, now_ms: u64) -> Line<'static> {
     let time = i64::try_from(now_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let time = time.map(|time| time.strftime("%H:%M:%S UTC").to_string()).unwrap_or_default();
-    let interval = humantime::format_duration(title.interval);
+    let interval = shown_time(title.interval);
     Line::from(vec![
         "checkin top".bold(),
         format!("  {time}  every {interval}  q quits  {}", title.store).into(),

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::METRICS;
 use crate::app::WatchedStore;
-use crate::config::Common;
+use crate::config::{Common, shown_time};
 use crate::metrics::reading::Samples;
 use crate::storage::PartState;
 use crate::telemetry::chain;
@@ -65,9 +65,7 @@ impl Source {
         let ports = join_all(ports.into_iter().map(|url| port(client.clone(), url)));
         let store = async {
             let read = timeout(PATIENCE, self.read_store()).await;
-            read.unwrap_or_else(|_| {
-                Err(format!("no response within {}", humantime::format_duration(PATIENCE)))
-            })
+            read.unwrap_or_else(|_| Err(format!("no response within {}", shown_time(PATIENCE))))
         };
         let (ports, store) = tokio::join!(ports, store);
         let sessions = self.sessions;
@@ -105,7 +103,7 @@ async fn port(client: Client, url: Url) -> Port {
 
 async fn ask(client: Client, url: Url) -> Result<Samples, String> {
     let failed = |error: reqwest::Error| match error.is_timeout() {
-        true => format!("no response within {}", humantime::format_duration(PATIENCE)),
+        true => format!("no response within {}", shown_time(PATIENCE)),
         false => cause(&error),
     };
     let mut response = client.get(url).send().await.map_err(failed)?;
