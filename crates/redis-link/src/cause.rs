@@ -13,10 +13,13 @@ use crate::obstacle::Obstacle;
 const DENIED_IN_SCRIPT: [&str; 3] =
     ["can't run this command", "can't access at least one", "ACL failure in script"];
 
+/// The beginning of a place in a script.
+const PLACE: &str = "@user_script:";
+
 impl From<&RedisError> for Obstacle {
     fn from(error: &RedisError) -> Self {
         let text = error.detail().unwrap_or_default();
-        match error.code() {
+        match code(error) {
             Some("NOAUTH") => return Self::LoginRequired,
             Some("WRONGPASS") => return Self::WrongLogin,
             Some("NOPERM") => return Self::NoPermission,
@@ -49,7 +52,7 @@ impl From<&RedisError> for Obstacle {
 
 /// Returns the kind of an error of the client crate.
 pub(crate) fn kind(cause: &RedisError) -> ErrorKind {
-    match cause.code() {
+    match code(cause) {
         Some("WRONGTYPE") => ErrorKind::WrongType,
         // Redis runs but cannot serve the command now: it is starting, failing over, or out of
         // memory or disk space.
@@ -61,6 +64,26 @@ pub(crate) fn kind(cause: &RedisError) -> ErrorKind {
         Some(_) => ErrorKind::Server,
         None => ErrorKind::Unavailable,
     }
+}
+
+/// Returns the code of an error of Redis. Redis 6.2 puts the place in the script in front of the code of an error in a
+/// script: `ERR Error running script (call to f_…): @user_script:28: @user_script: 28: -OOM command not allowed …`. If
+/// the script catches the error and returns it, its place is all that is in front.
+pub(crate) fn code(error: &RedisError) -> Option<&str> {
+    let after = match error.code()? {
+        "ERR" => error.detail().and_then(|text| text.rsplit_once(PLACE)).map(|(_, after)| after),
+        PLACE => error.detail(),
+        code => return Some(code),
+    };
+    after.and_then(code_after_line).or(Some("ERR"))
+}
+
+/// Returns the code behind the number of a line.
+fn code_after_line(text: &str) -> Option<&str> {
+    let (_, error) = text.split_once(": ")?;
+    let code = error.strip_prefix('-').unwrap_or(error).split(' ').next()?;
+    let is_code = code.len() > 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_code.then_some(code)
 }
 
 type SharedCause = Arc<dyn StdError + Send + Sync>;
@@ -121,5 +144,37 @@ mod tests {
             let cause = redis::make_extension_error(code.to_owned(), None);
             assert_eq!((Obstacle::from(&cause), kind(&cause)), (obstacle, outage), "{code}");
         }
+    }
+
+    /// The last one is of Redis 7.0, the others are of Redis 6.2.
+    #[test]
+    fn errors_in_scripts_have_the_code_of_their_cause() {
+        let script = "Error running script (call to f_4ad233bc26479c6535c97fc60467238583cab2f3): ";
+        for (text, expected) in [
+            (
+                "@user_script:2: @user_script: 2: -OOM command not allowed when used memory > 'maxmemory'.",
+                "OOM",
+            ),
+            (
+                "@user_script:1: WRONGTYPE Operation against a key holding the wrong kind of value",
+                "WRONGTYPE",
+            ),
+            (
+                "@user_script:1: @user_script: 1: The user executing the script can't run this command",
+                "ERR",
+            ),
+            (
+                "The user executing the script can't run this command script: 5a34, on @user_script:1.",
+                "ERR",
+            ),
+        ] {
+            for text in [text.to_owned(), format!("{script}{text}")] {
+                let cause = redis::make_extension_error("ERR".to_owned(), Some(text.clone()));
+                assert_eq!(code(&cause), Some(expected), "{text}");
+            }
+        }
+        let returned = "28: -READONLY You can't write against a read only replica.";
+        let cause = redis::make_extension_error(PLACE.to_owned(), Some(returned.to_owned()));
+        assert_eq!(code(&cause), Some("READONLY"));
     }
 }

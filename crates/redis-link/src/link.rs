@@ -8,6 +8,7 @@ use std::time::Duration;
 use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
 use tokio::time::Instant;
 
+use crate::cause::code;
 use crate::connection::Connection;
 use crate::connector::Connector;
 use crate::observer::Observer;
@@ -136,7 +137,7 @@ impl Link {
         answer.map(Reply::from).inspect_err(|cause| {
             // READONLY comes from a replica: another server is the master now. After a time-out the
             // server may be unreachable although the connection still looks open.
-            let moved = cause.code() == Some("READONLY");
+            let moved = code(cause) == Some("READONLY");
             if cause.is_unrecoverable_error() || cause.is_timeout() || moved {
                 self.lost.store(true, Ordering::Relaxed);
             }

@@ -116,6 +116,42 @@ async fn errors_say_what_the_caller_can_do() {
     assert!(Obstacle::of(&wrapped).is_some());
 }
 
+/// Redis 6.2 names the place in the script before the reason.
+#[tokio::test]
+async fn a_write_that_is_refused_in_a_script_has_the_reason_of_any_write() {
+    let server = RedisServer::start();
+    let client = patient(&server.url());
+    let set = async |setting: &str, value: &str| {
+        client.call(&[b"CONFIG", b"SET", setting.as_bytes(), value.as_bytes()]).await.unwrap();
+    };
+    client.call(&[b"LPUSH", b"list", b"x"]).await.unwrap();
+    let write = Script::new("return redis.call('APPEND', KEYS[1], 'x')");
+    let caught = Script::new(
+        "local is_fine, error = pcall(function() redis.call('APPEND', KEYS[1], 'x') end) \
+         return {err = string.match(error, '^%u+ .*') or 'ERR ' .. error}",
+    );
+    let returned = Script::new("return redis.pcall('APPEND', KEYS[1], 'x')");
+    for script in [&write, &caught, &returned] {
+        let refused = async |key: &[u8]| client.run(script, &[key], &[]).await.unwrap_err();
+        assert_eq!(refused(b"list").await.kind(), ErrorKind::WrongType);
+        for (setting, wrong, right, obstacle) in [
+            ("maxmemory", "1", "0", Obstacle::MemoryFull),
+            ("min-replicas-to-write", "1", "0", Obstacle::WritesStopped),
+        ] {
+            set(setting, wrong).await;
+            let error = refused(b"key").await;
+            let found = (error.kind(), error.obstacle());
+            assert_eq!(found, (ErrorKind::Unavailable, Some(obstacle)), "{error:?}");
+            set(setting, right).await;
+        }
+        client.call(&[b"REPLICAOF", b"127.0.0.1", b"1"]).await.unwrap();
+        let error = refused(b"key").await;
+        let found = (error.kind(), error.obstacle());
+        assert_eq!(found, (ErrorKind::Unavailable, Some(Obstacle::ReadOnly)), "{error:?}");
+        client.call(&[b"REPLICAOF", b"NO", b"ONE"]).await.unwrap();
+    }
+}
+
 #[derive(Debug)]
 struct Wrapped(Error);
 
