@@ -141,12 +141,14 @@ impl Deployment {
     }
 }
 
+/// Returns how to connect to an address. Connections do not name the client library: an access list would have to
+/// permit `CLIENT SETINFO`, and Redis 7.0 refuses a rule for it. The client of a cluster does it on its own.
 pub(crate) fn info(
     address: ConnectionAddr,
     settings: &RedisConnectionInfo,
 ) -> Result<ConnectionInfo, Error> {
     let info = address.into_connection_info().map_err(|_| rule("must be an address"))?;
-    Ok(info.set_redis_settings(settings.clone()))
+    Ok(info.set_redis_settings(settings.clone().set_skip_set_lib_name()))
 }
 
 #[cfg(test)]

@@ -91,7 +91,8 @@ async fn check_server(
         },
     };
     let has = |fact: &str| facts.lines().any(|line| line.trim_end() == fact);
-    if has("redis_mode:sentinel") {
+    // Valkey calls it `server_mode`.
+    if has("redis_mode:sentinel") || has("server_mode:sentinel") {
         return Err(Obstacle::Sentinel);
     }
     if has("loading:1") {

@@ -1,9 +1,11 @@
 //! Starts the real servers that the tests use, and sends requests to them.
 //!
-//! This crate never skips a test: if `redis-server` or `node` is missing, it panics with its name. Every
+//! This crate never skips a test: if `redis-server` or `node` is missing, it panics with its name. A test may ask what
+//! the server that `REDIS_SERVER` names lacks ([`server_has_tls`]), and then says that it is left out. Every
 //! server listens on 127.0.0.1, unless a test gives it another host, and is killed when its handle is dropped.
 
 mod client;
+mod engine;
 mod express;
 mod host;
 mod jar;
@@ -18,6 +20,7 @@ pub mod signature;
 mod wait;
 
 pub use client::{Client, Request, Response};
+pub use engine::{server_has_tls, server_release};
 pub use express::{Express, ExpressProbes};
 pub use host::Host;
 pub use jar::Jar;

@@ -104,7 +104,7 @@ impl Site {
 
     /// A cluster of one node, without data: it refuses a command across slots as any other does.
     pub(crate) fn redis_cluster() -> Site {
-        let mut site = Site::with_logins(&["--cluster-enabled", "yes"], &logins::ON_CLUSTER);
+        let mut site = Site::with_logins(&["--cluster-enabled", "yes"], &logins::on_cluster());
         site.store = format!("redis-cluster://127.0.0.1:{}", site.server().port());
         let mut node = site.server().connection();
         let slots = (0..SLOTS).collect::<Vec<u32>>();

@@ -12,9 +12,15 @@ const USERS: [&str; 5] =
 
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// What each of them needs on a cluster in addition.
-pub(crate) const ON_CLUSTER: [&str; 4] =
-    ["+cluster|slots", "+cluster|nodes", "+asking", "+readonly"];
+/// Returns what each of them needs on a cluster in addition. Only Redis 7.0 has no `CLIENT SETINFO` and refuses rules for
+/// commands that it does not have.
+pub(crate) fn on_cluster() -> Vec<&'static str> {
+    let mut rules = vec!["+cluster|slots", "+cluster|nodes", "+asking", "+readonly"];
+    if testkit::server_release() != (7, 0) {
+        rules.push("+client|setinfo");
+    }
+    rules
+}
 
 /// Returns the arguments of a `redis-server` with the users.
 pub(crate) fn server_arguments(more: &[&'static str]) -> Vec<&'static str> {
