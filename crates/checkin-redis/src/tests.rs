@@ -382,6 +382,10 @@ async fn what_leaves_the_log_before_it_is_applied_is_counted() {
     append(3).await;
     ask(&storage, "XTRIM ncc:checkins MAXLEN 1").await;
     append(4).await;
+    // Redis 6.2 does not count the entries that are added.
+    if testkit::server_release() < (7, 0) {
+        return assert_eq!(lost().await, 0);
+    }
     assert_eq!(lost().await, 2);
     // A processor of an older version counts nothing, and is not mistaken for a loss.
     append(3).await;
