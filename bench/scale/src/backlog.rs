@@ -28,6 +28,8 @@ pub async fn fill(site: &Site, users: u64, entries: u64) -> Result<()> {
                 user: UserId::try_from(number * 7_919 % users + 1)?,
                 location: LocationId::try_from(number * 104_729 % LOCATIONS + 1)?,
                 stars: StarRating::try_from(number % 6)?,
+                comment: None,
+                is_private: false,
             };
             let ms = now - (entries - number) / 2;
             Ok(checkin.with_id(CheckinId { ms, seq: number }))
