@@ -19,7 +19,7 @@ use crate::harness::{CHECKIN, Service, Site, at};
 
 /// The requests that fill the caches, and those that are counted.
 const WARM_UP: u64 = 20;
-const COUNTED: u64 = 300;
+const COUNTED: u64 = 100;
 
 /// How much a figure may differ from the recorded one, in percent.
 const TOLERANCE: f64 = 5.0;

@@ -27,7 +27,7 @@ const TABLES: [&str; 10] = [
     include_str!("programs/parallel.txt"),
 ];
 
-const PROGRAMS: usize = 2000;
+const PROGRAMS: usize = 1000;
 
 #[test]
 fn written_programs_behave_as_in_express() {
