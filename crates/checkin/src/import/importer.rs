@@ -8,7 +8,7 @@ use super::decode::{decode, other_text};
 use super::door::{self, Clock, HoursForm};
 use super::error::{NO_SECTIONS, Position, RecordError, RecordPlace, Rule, Section};
 use super::intake::Intake;
-use super::json::{list, members};
+use super::json::{each, members};
 use super::records::{Import, UserRecord};
 use super::seen::Seen;
 use super::swarm::{self, SwarmVisit, Visibility};
@@ -129,31 +129,35 @@ impl Importer {
     /// Reads one file; `file` is its name in errors. The file name shows whether it is a table. If
     /// the name does not, a file that does not begin like JSON is a table.
     ///
-    /// Time and memory grow with the length of the text: each section is a list of slices of it.
+    /// Time grows with the length of the text, and memory with the number of valid records and of the first errors.
     pub fn add_file(&mut self, file: &str, text: &str) {
         // Some editors write a byte order mark at the start, which JSON does not allow.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let of_file = RecordPlace { file: file.into(), position: Position::File };
-        let before = (self.counts.records, self.intake.errors.len());
+        let before = self.found();
         if let Some(rule) = other_text(text) {
             self.counts.damaged_files += 1;
             self.report(&of_file, None, Rule::Value(rule));
         } else if table::is_table(file, text) {
             self.add_table(&of_file, text);
         } else if let Some(items) = swarm::items(text) {
-            match items {
-                Ok(items) => self.add_visits(&of_file, items),
-                Err(rule) => {
-                    self.counts.damaged_files += 1;
-                    self.report(&of_file, Some("items"), rule);
-                }
+            let added =
+                items.and_then(|items| self.add_visits(&of_file, items).map_err(Rule::Value));
+            if let Err(rule) = added {
+                self.counts.damaged_files += 1;
+                self.report(&of_file, Some("items"), rule);
             }
         } else {
             self.add_sections(&of_file, text);
         }
-        if before == (self.counts.records, self.intake.errors.len()) {
+        if before == self.found() {
             self.empty_files.push(of_file.file);
         }
+    }
+
+    /// Returns the numbers of records and errors so far.
+    fn found(&self) -> ([usize; Section::ALL.len()], usize) {
+        (self.counts.records, self.intake.errors.len() + self.intake.more_errors)
     }
 
     /// Returns the accounts without errors so far.
@@ -196,6 +200,11 @@ impl Importer {
         &self.clocks
     }
 
+    /// Returns the number of errors so far that are not kept, because there are too many.
+    pub fn more_errors(&self) -> usize {
+        self.intake.more_errors
+    }
+
     /// Records an error that only the caller can find.
     pub fn report(&mut self, place: &RecordPlace, field: Option<&str>, rule: Rule) {
         self.intake.report(place, field, rule);
@@ -235,12 +244,9 @@ impl Importer {
             let Some((_, raw)) = members.iter().find(|(name, _)| name == section.as_str()) else {
                 continue;
             };
-            match list(raw.get()) {
-                Ok(raws) => self.add_section(of_file, section, raws),
-                Err(rule) => {
-                    let position = Position::Section(section);
-                    self.report(&of_file.at(position), None, Rule::Value(rule));
-                }
+            if let Err(rule) = self.add_section(of_file, section, raw.get()) {
+                let position = Position::Section(section);
+                self.report(&of_file.at(position), None, Rule::Value(rule));
             }
         }
         let mut known: Vec<&str> = Section::ALL.map(Section::as_str).to_vec();
@@ -256,56 +262,58 @@ impl Importer {
         }
     }
 
-    fn add_section(&mut self, of_file: &RecordPlace, section: Section, raws: Vec<&RawValue>) {
+    /// Adds the records of a list, or returns the rule that it breaks.
+    fn add_section(
+        &mut self,
+        of_file: &RecordPlace,
+        section: Section,
+        records: &str,
+    ) -> Result<(), String> {
         let clock = match section {
-            Section::LocationDetails => self.clock_of(&of_file.file, &raws),
+            Section::LocationDetails => self.clock_of(&of_file.file, records)?,
             _ => Clock::TwentyFourHours,
         };
-        self.counts.records[section as usize] += raws.len();
-        for (index, raw) in raws.into_iter().enumerate() {
-            let place = of_file.at(Position::Record(section, index));
-            let fields = match members(raw.get()) {
-                Ok(Members(members)) => Fields::members(members),
-                Err(rule) => {
-                    self.report(&place, None, Rule::Value(rule));
-                    continue;
-                }
-            };
-            match section {
-                Section::Users => self.intake.add_user(place, fields),
-                Section::Locations => self.intake.add_location(&place, fields),
-                Section::LocationDetails => self.intake.add_details(&place, fields, clock),
-                Section::Checkins => self.intake.add_checkin(&place, fields),
-            }
+        let mut count = 0;
+        each(records, |raw| {
+            let place = of_file.at(Position::Record(section, count));
+            self.add_record(place, section, clock, raw);
+            count += 1;
+        })?;
+        self.counts.records[section as usize] += count;
+        Ok(())
+    }
+
+    fn add_record(&mut self, place: RecordPlace, section: Section, clock: Clock, raw: &RawValue) {
+        let fields = match members(raw.get()) {
+            Ok(Members(members)) => Fields::members(members),
+            Err(rule) => return self.report(&place, None, Rule::Value(rule)),
+        };
+        match section {
+            Section::Users => self.intake.add_user(place, fields),
+            Section::Locations => self.intake.add_location(&place, fields),
+            Section::LocationDetails => self.intake.add_details(&place, fields, clock),
+            Section::Checkins => self.intake.add_checkin(&place, fields),
         }
     }
 
-    /// Returns the clock of the opening hours in these details.
-    fn clock_of(&mut self, file: &Arc<str>, details: &[&RawValue]) -> Clock {
+    /// Returns the clock of the opening hours in this list of details.
+    fn clock_of(&mut self, file: &Arc<str>, details: &str) -> Result<Clock, String> {
         if let HoursForm::Given(clock) = self.hours {
-            return clock;
+            return Ok(clock);
         }
-        let details = details.iter().filter_map(|raw| members(raw.get()).ok());
-        let hours = details.flat_map(|Members(members)| {
-            members.into_iter().find(|(name, _)| name == "hours").map(|(_, raw)| raw)
-        });
-        let days = hours.filter_map(|raw| Days::read(&raw.into()).ok());
-        let days = days.flat_map(|days| days.0).flatten();
-        let texts: Vec<String> = days.filter_map(|(_, text)| text.ok()).collect();
-        match door::clock(texts.iter().map(String::as_str)) {
+        let mut texts = Vec::new();
+        each(details, |raw| texts.extend(hours_of(raw)))?;
+        Ok(match door::clock(texts.iter().map(String::as_str)) {
             Some(clock) => {
                 self.clocks.push((Arc::clone(file), clock));
                 clock
             }
             None => Clock::TwentyFourHours,
-        }
+        })
     }
 
     fn add_table(&mut self, of_file: &RecordPlace, text: &str) {
-        let table = table::read(text);
-        self.counts.records[Section::Checkins as usize] += table.count;
-        self.counts.empty_rows += table.empty;
-        for row in table.rows {
+        let table = table::read(text, |row| {
             let place = of_file.at(Position::Line(row.line));
             match row.cells {
                 Ok(cells) => {
@@ -314,25 +322,43 @@ impl Importer {
                 }
                 Err((column, rule)) => self.report(&place, column.as_deref(), rule),
             }
-        }
+        });
+        self.counts.records[Section::Checkins as usize] += table.rows;
+        self.counts.empty_rows += table.empty;
     }
 
-    fn add_visits(&mut self, of_file: &RecordPlace, items: Vec<&RawValue>) {
-        if !items.is_empty() {
+    /// Adds the check-ins of a list of another service, or returns the rule that it breaks.
+    fn add_visits(&mut self, of_file: &RecordPlace, items: &str) -> Result<(), String> {
+        let mut count = 0;
+        each(items, |raw| {
+            self.add_visit(&of_file.at(Position::Item(count)), raw);
+            count += 1;
+        })?;
+        if count > 0 {
             self.export.get_or_insert_with(|| Arc::clone(&of_file.file));
         }
-        self.counts.records[Section::Checkins as usize] += items.len();
-        for (index, raw) in items.into_iter().enumerate() {
-            let place = of_file.at(Position::Item(index));
-            match swarm::visit(raw, place.clone()) {
-                Ok(Some(visit)) if visit.time_ms > self.intake.latest.0 => {
-                    let rule = Rule::Value(LATER_THAN_NOW.to_owned());
-                    self.report(&place, Some("createdAt"), rule);
-                }
-                Ok(Some(visit)) => self.visits.push(visit),
-                Ok(None) => self.leave_out_private_visit(),
-                Err((field, rule)) => self.report(&place, field, rule),
+        self.counts.records[Section::Checkins as usize] += count;
+        Ok(())
+    }
+
+    fn add_visit(&mut self, place: &RecordPlace, raw: &RawValue) {
+        match swarm::visit(raw, place.clone()) {
+            Ok(Some(visit)) if visit.time_ms > self.intake.latest.0 => {
+                let rule = Rule::Value(LATER_THAN_NOW.to_owned());
+                self.report(place, Some("createdAt"), rule);
             }
+            Ok(Some(visit)) => self.visits.push(visit),
+            Ok(None) => self.leave_out_private_visit(),
+            Err((field, rule)) => self.report(place, field, rule),
         }
     }
+}
+
+/// Returns the texts of the opening hours in a record of details.
+fn hours_of(details: &RawValue) -> Vec<String> {
+    let Ok(Members(members)) = members(details.get()) else { return Vec::new() };
+    let hours = members.into_iter().find(|(name, _)| name == "hours");
+    let days = hours.and_then(|(_, raw)| Days::read(&raw.into()).ok());
+    let days = days.into_iter().flat_map(|days| days.0).flatten();
+    days.filter_map(|(_, text)| text.ok()).collect()
 }

@@ -16,6 +16,10 @@ use crate::domain::{
 };
 use crate::input::{Fields, FromFields};
 
+/// The maximum number of errors that are kept in a list of them. Every other byte of a file may be a wrong record, and an
+/// error takes some hundred bytes. The others are only counted.
+pub const MAX_ERRORS: usize = 100_000;
+
 /// The accepted records, and the errors of the others.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
@@ -23,6 +27,8 @@ pub(super) struct Intake {
     pub(super) errors: Vec<RecordError>,
     /// The errors of fields that were left out of otherwise valid records.
     pub(super) left_out_fields: Vec<RecordError>,
+    /// The number of errors that are not kept.
+    pub(super) more_errors: usize,
     pub(super) seen: Seen,
     pub(super) latest: TimeLimit,
 }
@@ -30,6 +36,10 @@ pub(super) struct Intake {
 impl Intake {
     /// Records an error.
     pub(super) fn report(&mut self, place: &RecordPlace, field: Option<&str>, rule: Rule) {
+        if self.errors.len() == MAX_ERRORS {
+            self.more_errors += 1;
+            return;
+        }
         let (place, field) = (place.clone(), field.map(str::to_owned));
         self.errors.push(RecordError { place, field, rule });
     }
@@ -143,6 +153,10 @@ impl Intake {
     }
 
     fn leave_out(&mut self, place: &RecordPlace, field: &str, rule: Rule) {
+        if self.left_out_fields.len() == MAX_ERRORS {
+            self.more_errors += 1;
+            return;
+        }
         let (place, field) = (place.clone(), Some(field.to_owned()));
         self.left_out_fields.push(RecordError { place, field, rule });
     }

@@ -81,6 +81,7 @@ pub use door::{Clock, HoursForm};
 pub use error::{Position, RecordError, RecordPlace, Rule, Section, day_names};
 pub use figures::take_out_checkins;
 pub use importer::{Counts, Importer, NotPublic};
+pub use intake::MAX_ERRORS;
 pub use matching::{Places, Venues, add_visits};
 pub use records::{Import, Password, UserRecord};
 pub use seen::Seen;

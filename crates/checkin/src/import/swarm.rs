@@ -7,7 +7,7 @@
 use serde_json::value::RawValue;
 
 use super::error::{RecordPlace, Rule, Section};
-use super::json::{list, members};
+use super::json::{NO_LIST, each, members};
 use super::time::swarm_time;
 use super::value::{Outcome, number};
 use crate::domain::words::words;
@@ -73,15 +73,15 @@ pub(super) fn name_key(name: &str) -> String {
     words(name).join(" ")
 }
 
-/// Returns the check-ins of a file if it is such an export: an object with `items` and none of our
+/// Returns the list of check-ins of a file if it is such an export: an object with `items` and none of our
 /// lists, or a list of check-ins.
-pub(super) fn items(text: &str) -> Option<Result<Vec<&RawValue>, Rule>> {
+pub(super) fn items(text: &str) -> Option<Result<&str, Rule>> {
     if text.trim_start().starts_with('[') {
-        let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-        let is_checkin = |item: &&RawValue| {
-            members(item.get()).is_ok_and(|item| item.get("createdAt").is_some())
-        };
-        return items.iter().any(is_checkin).then_some(Ok(items));
+        let is_checkin =
+            |item: &RawValue| members(item.get()).is_ok_and(|item| item.get("createdAt").is_some());
+        let mut has_checkin = false;
+        each(text, |item| has_checkin = has_checkin || is_checkin(item)).ok()?;
+        return has_checkin.then_some(Ok(text));
     }
     let Members(members) = serde_json::from_str(text).ok()?;
     let is_ours = |name: &str| Section::ALL.iter().any(|section| section.as_str() == name);
@@ -91,7 +91,8 @@ pub(super) fn items(text: &str) -> Option<Result<Vec<&RawValue>, Rule>> {
     let mut items = members.into_iter().filter(|(name, _)| name == "items");
     match (items.next(), items.next()) {
         (None, _) => None,
-        (Some((_, items)), None) => Some(list(items.get()).map_err(Rule::Value)),
+        (Some((_, items)), None) if items.get().starts_with('[') => Some(Ok(items.get())),
+        (Some(_), None) => Some(Err(Rule::Value(NO_LIST.to_owned()))),
         (Some(_), Some(_)) => Some(Err(Rule::Twice)),
     }
 }

@@ -46,12 +46,10 @@ pub(super) type Cells = Vec<(String, String)>;
 /// The wrong column, if there is one, and the rule.
 pub(super) type Wrong = (Option<String>, Rule);
 
-/// The contents of a table.
-pub(super) struct Table {
-    /// The rows. If the columns are wrong, it contains only the errors of the columns.
-    pub(super) rows: Vec<Row>,
+/// The contents of a table, in numbers.
+pub(super) struct Counts {
     /// The number of rows that are not empty, without the line of the columns.
-    pub(super) count: usize,
+    pub(super) rows: usize,
     /// The number of empty rows.
     pub(super) empty: usize,
 }
@@ -63,18 +61,19 @@ pub(super) fn is_table(file: &str, text: &str) -> bool {
     is("csv") || (!is("json") && !text.trim_start().starts_with(['{', '[']))
 }
 
-/// Reads a table up to the first wrong quote.
-pub(super) fn read(text: &str) -> Table {
+/// Reads a table up to the first wrong quote, and passes its rows on, one after the other. If the columns are wrong, these
+/// are only the errors of the columns.
+pub(super) fn read(text: &str, mut take: impl FnMut(Row)) -> Counts {
     let separator = separator(text);
     let damage = damage(text, separator);
     let whole = damage.as_ref().map_or(text, |damage| &text[..damage.start]);
-    let mut table = read_whole(whole, separator);
+    let mut counts = read_whole(whole, separator, &mut take);
     if let Some(Damage { line, rule, .. }) = damage {
         let rule = format!("{rule}; the rest of the file is not read");
-        table.rows.push(Row { line, cells: Err((None, Rule::Value(rule))) });
-        table.count += 1;
+        take(Row { line, cells: Err((None, Rule::Value(rule))) });
+        counts.rows += 1;
     }
-    table
+    counts
 }
 
 /// Returns the separator that the first line states, or with which it names the most columns.
@@ -87,7 +86,7 @@ fn separator(text: &str) -> char {
     stated.filter(|stated| SEPARATORS.contains(stated)).unwrap_or_else(best)
 }
 
-fn read_whole(text: &str, separator: char) -> Table {
+fn read_whole(text: &str, separator: char, take: &mut impl FnMut(Row)) -> Counts {
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -97,26 +96,34 @@ fn read_whole(text: &str, separator: char) -> Table {
     let mut records = reader.records();
     let columns = match columns(&mut records) {
         Ok(columns) => columns,
-        Err(error) => return Table { rows: vec![unreadable(&error)], count: 0, empty: 0 },
+        Err(error) => {
+            take(unreadable(&error));
+            return Counts { rows: 0, empty: 0 };
+        }
     };
     let wrong = wrong_columns(&columns);
-    let (mut rows, mut empty) = (Vec::new(), 0);
+    let is_readable = wrong.is_empty();
+    wrong.into_iter().for_each(|wrong| take(Row { line: 1, cells: Err(wrong) }));
+    let mut counts = Counts { rows: 0, empty: 0 };
     let mut lines = Lines { text, at: 0, line: 1 };
     for record in records {
-        match record {
-            Ok(record) if record.iter().all(|cell| cell.trim().is_empty()) => empty += 1,
+        let row = match record {
+            Ok(record) if record.iter().all(|cell| cell.trim().is_empty()) => {
+                counts.empty += 1;
+                continue;
+            }
             Ok(record) => {
                 let line = record.position().map_or(0, |position| lines.line(position.byte()));
-                rows.push(Row { line, cells: cells(&columns, &record) });
+                Row { line, cells: cells(&columns, &record) }
             }
-            Err(error) => rows.push(unreadable(&error)),
+            Err(error) => unreadable(&error),
+        };
+        counts.rows += 1;
+        if is_readable {
+            take(row);
         }
     }
-    let count = rows.len();
-    if !wrong.is_empty() {
-        rows = wrong.into_iter().map(|wrong| Row { line: 1, cells: Err(wrong) }).collect();
-    }
-    Table { rows, count, empty }
+    counts
 }
 
 /// Counts the lines of a text. The CSV reader's own count is one too low in a text with `\r\n`, and its position of a

@@ -3,13 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::json;
 use sqlite_writer::rusqlite::Connection;
-use testkit::Program;
 
 use crate::harness::{CHECKIN, COOKIE, Ended, SECRET, Site, names};
 use crate::upgrade::SESSION;
@@ -99,28 +97,14 @@ async fn a_backup_of_a_running_store_is_one_moment_of_it() {
 fn a_copy_that_becomes_too_large_leaves_nothing_behind() {
     let site = Site::sqlite();
     let before = names(site.directory.path());
-    let limited = |args: &[&str]| {
-        let command = site.command(args[0], &args[1..]);
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "ulimit -f 200 && exec \"$0\" \"$@\""]);
-        shell.arg(command.get_program()).args(command.get_args());
-        shell.current_dir(site.directory.path());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => shell.env(name, value),
-                None => shell.env_remove(name),
-            };
-        }
-        Ended::of(Program::spawn(shell))
-    };
-    let backup = limited(&["backup", "copy.db"]);
+    let backup = site.run_within("-f 200", "backup", &["copy.db"]);
     let failed = "checkin: the disk that holds copy.db failed: disk I/O error";
     assert_eq!(backup.code, 1, "{}", backup.stderr);
     assert!(backup.stderr.starts_with(failed), "{}", backup.stderr);
     assert!(backup.stderr.contains("ulimit -f"), "{}", backup.stderr);
     assert_eq!(names(site.directory.path()), before);
 
-    let load = limited(&["load", "--demo", "--store", "sqlite:small.db"]);
+    let load = site.run_within("-f 200", "load", &["--demo", "--store", "sqlite:small.db"]);
     assert_eq!(load.code, 1, "{}", load.stderr);
     let failed = "checkin: the disk that holds small.db failed: disk I/O error";
     assert!(load.stderr.starts_with(failed), "{}", load.stderr);

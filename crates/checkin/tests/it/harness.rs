@@ -232,6 +232,22 @@ impl Site {
         Ended::of(self.start(command, args))
     }
 
+    /// Runs a command in the site's directory to its end, within a limit of `ulimit`.
+    pub(crate) fn run_within(&self, limit: &str, command: &str, args: &[&str]) -> Ended {
+        let command = self.command(command, args);
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit {limit} && exec \"$0\" \"$@\""));
+        shell.arg(command.get_program()).args(command.get_args());
+        shell.current_dir(self.directory.path());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Ended::of(Program::spawn(shell))
+    }
+
     /// Counts every check-in, with a processor of its own.
     pub(crate) fn count_all(&self) {
         let _processor = self.start("processor", &[]);

@@ -347,3 +347,18 @@ fn a_file_has_a_maximum_size() {
     let said = loaded.stdout + &loaded.stderr;
     assert!(said.contains("must have at most 512 MiB"), "{said}");
 }
+
+/// An error takes far more memory than a wrong record of two bytes.
+#[test]
+fn wrong_records_take_little_memory() {
+    let site = Site::empty_sqlite();
+    let list = format!("{{\"checkins\":[{}1]}}", "1,".repeat(6_000_000));
+    let table = format!("{HEADER}{}", "1,1,1,x\n".repeat(2_000_000));
+    for (file, text, count) in [("list.json", list, 6_000_001), ("table.csv", table, 2_000_000)] {
+        fs::write(site.directory.path().join(file), text).unwrap();
+        let Ended { code, stdout, stderr } = site.run_within("-v 1000000", "load", &[file]);
+        let refused = format!("checkin: {count} of {count} records refused; nothing is loaded");
+        assert_eq!((code, stderr.trim_end()), (1, &*refused), "{stdout}");
+        assert!(stdout.contains(&format!("… and {} more errors\n", count - 100_000)), "{stdout}");
+    }
+}

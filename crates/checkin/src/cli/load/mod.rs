@@ -55,7 +55,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "FORM", default_value = "auto", conflicts_with = "demo")]
     hours: HoursForm,
 
-    /// Prints every error. Without it, each kind of error is printed once with its number
+    /// Prints every error, up to the first 100,000 of a kind of records. Without it, each kind of error is printed once
+    /// with its number
     #[arg(long)]
     all_errors: bool,
 
@@ -104,9 +105,10 @@ pub(super) async fn run(config: &Common, options: Options) -> anyhow::Result<Exi
     }
     let mut printer = Printer { all: options.all_errors, shortened: false };
     let damaged = importer.counts().damaged_files;
+    let more_errors = importer.more_errors();
     if damaged == options.files.len() {
         printer.show(&importer.finish().1)?;
-        printer.hint()?;
+        printer.hint(more_errors)?;
         bail!("{}; nothing is loaded", unreadable(damaged));
     }
     swarm::check(&importer, &options.export)?;
@@ -131,7 +133,7 @@ async fn store_all(
     let (not_public, counts) = (importer.not_public(), importer.counts());
     let unknown_venues = importer.unknown_venues().to_vec();
     let mut left_out_fields = importer.left_out_fields().to_vec();
-    let seen = importer.take_seen();
+    let (seen, more_errors) = (importer.take_seen(), importer.more_errors());
     let (import, errors) = importer.finish();
     printer.show(&errors)?;
     printer.show(&unknown_venues)?;
@@ -146,7 +148,7 @@ async fn store_all(
     // Records that the store already had stay as they are.
     left_out_fields.retain(|error| outcome.stored_details.contains(&error.place));
     printer.show(&left_out_fields)?;
-    printer.hint()?;
+    printer.hint(more_errors + outcome.more_errors)?;
     let records = refusal(outcome.refused, files.records(), damaged, errors.len());
     let fields = match left_out_fields.len() {
         0 => None,
@@ -182,7 +184,11 @@ impl Printer {
         lines.iter().try_for_each(say)
     }
 
-    fn hint(&self) -> io::Result<()> {
+    /// Prints the number of errors that are not kept, and how to see the others.
+    fn hint(&self, more_errors: usize) -> io::Result<()> {
+        if more_errors > 0 {
+            say(format_args!("… and {more_errors} more errors"))?;
+        }
         if self.shortened { say("--all-errors prints every error") } else { Ok(()) }
     }
 }
@@ -253,7 +259,7 @@ pub(super) async fn load_demo(app: &App) -> anyhow::Result<()> {
 async fn show_demo(app: &App, all_errors: bool) -> anyhow::Result<ExitCode> {
     let mut printer = Printer { all: all_errors, shortened: false };
     let refused = store_demo(app, &mut printer).await?;
-    printer.hint()?;
+    printer.hint(0)?;
     match refused {
         0 => Ok(ExitCode::SUCCESS),
         1 => bail!("1 record of the demo data conflicts with the data in the store"),

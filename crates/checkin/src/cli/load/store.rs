@@ -12,7 +12,8 @@ use crate::app::App;
 use crate::cli::progress;
 use crate::domain::{Checkin, Location, LocationDetails, LocationId, UserId, Visit};
 use crate::import::{
-    Counts, Import, Position, RecordError, RecordPlace, Rule, Section, Seen, take_out_checkins,
+    Counts, Import, MAX_ERRORS, Position, RecordError, RecordPlace, Rule, Section, Seen,
+    take_out_checkins,
 };
 use crate::storage::{Loaded, Result as StorageResult};
 
@@ -46,6 +47,8 @@ pub(super) struct Outcome {
     pub(super) refused: usize,
     /// The records that the store refused, with the reasons.
     pub(super) errors: Vec<RecordError>,
+    /// The number of errors that are not kept.
+    pub(super) more_errors: usize,
     /// The locations of the details that were stored.
     pub(super) stored_details: HashSet<RecordPlace>,
 }
@@ -175,6 +178,8 @@ struct LoadCounts {
     stored: usize,
     unchanged: usize,
     errors: Vec<RecordError>,
+    /// The number of errors that are not kept.
+    more_errors: usize,
 }
 
 impl LoadCounts {
@@ -193,6 +198,10 @@ impl LoadCounts {
     }
 
     fn refuse(&mut self, place: RecordPlace, field: Option<&str>, rule: &str) {
+        if self.errors.len() == MAX_ERRORS {
+            self.more_errors += 1;
+            return;
+        }
         let (field, rule) = (field.map(str::to_owned), Rule::Value(rule.to_owned()));
         self.errors.push(RecordError { place, field, rule });
     }
@@ -205,7 +214,7 @@ impl LoadCounts {
         files: Files,
         outcome: &mut Outcome,
     ) -> anyhow::Result<()> {
-        let Self { stored, unchanged, errors } = self;
+        let Self { stored, unchanged, errors, more_errors } = self;
         let count = files.counts.of(section);
         let left_out = if section == Section::Checkins { files.left_out } else { 0 };
         let taken = stored + unchanged;
@@ -230,6 +239,7 @@ impl LoadCounts {
         outcome.unchanged += unchanged;
         outcome.refused += refused;
         outcome.errors.extend(errors);
+        outcome.more_errors += more_errors;
         Ok(())
     }
 }
