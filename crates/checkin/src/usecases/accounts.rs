@@ -18,8 +18,8 @@ pub(crate) const COOKIE: &str = "checkinapp";
 /// login stores.
 const USER: &str = "user";
 
-/// The maximum number of sessions whose account is cached.
-const MAX_SESSIONS: usize = 100_000;
+/// The maximum number of sessions whose account is cached, and of accounts whose standing is.
+const MAX_CACHED: usize = 100_000;
 
 /// How long it is cached which account has the address in a session.
 const REMEMBERED: Duration = Duration::from_secs(15);
@@ -29,8 +29,8 @@ const REMEMBERED: Duration = Duration::from_secs(15);
 pub struct Accounts {
     users: Arc<dyn Users>,
     known: Arc<Cache<SessionId, RememberedAccount>>,
-    /// How long a session that was valid may be used without reading its account's standing again. Who
-    /// raises an epoch waits for as long.
+    standings: Arc<Cache<UserId, RememberedStanding>>,
+    /// How long a standing may be used without reading it again. Who raises an epoch waits for as long.
     lease: Duration,
 }
 
@@ -41,8 +41,14 @@ struct RememberedAccount {
     address: String,
     user: UserId,
     since: Instant,
-    /// When the account's standing was read.
-    checked: Instant,
+}
+
+/// The standing of an account, which all of its sessions share.
+#[derive(Clone)]
+struct RememberedStanding {
+    standing: Standing,
+    /// When the read began.
+    since: Instant,
 }
 
 /// Why the account of a session is not known.
@@ -69,11 +75,13 @@ impl From<StorageError> for AccountError {
 }
 
 impl Accounts {
-    /// Creates the cache; accounts that are not in it are read from `users`. That a session is valid is
+    /// Creates the caches; accounts that are not in them are read from `users`. The standing of an account is
     /// cached for the time of `lease`.
     #[must_use]
     pub fn new(users: Arc<dyn Users>, lease: Duration) -> Self {
-        Self { users, known: Arc::new(Cache::new(MAX_SESSIONS)), lease }
+        let (known, standings) =
+            (Arc::new(Cache::new(MAX_CACHED)), Arc::new(Cache::new(MAX_CACHED)));
+        Self { users, known, standings, lease }
     }
 
     /// Returns the user who is logged in.
@@ -84,7 +92,7 @@ impl Accounts {
     pub(crate) async fn logged_in(&self, session: &Session) -> Result<UserId, AccountError> {
         let (id, address) = (session.id(), email_of(session)?.canonical());
         match self.remembered(&id) {
-            Some(known) if known.address == address => self.check(session, id, known).await,
+            Some(known) if known.address == address => self.check(session, known.user).await,
             _ => self.look_up(session, id, address).await,
         }
     }
@@ -119,8 +127,7 @@ impl Accounts {
         let standing = self.users.standing(user.id).await?;
         expect_valid(&session, &standing).await?;
         let address = email.canonical();
-        let known = RememberedAccount { address, user: user.id, since, checked: since };
-        self.known.insert(id, known);
+        self.known.insert(id, RememberedAccount { address, user: user.id, since });
         Ok((user, standing.role))
     }
 
@@ -129,18 +136,18 @@ impl Accounts {
         self.known.get(id).filter(|known| known.since.elapsed() < REMEMBERED)
     }
 
-    /// Returns the account of a session whose account is remembered, if the session is still valid.
-    async fn check(
-        &self,
-        session: &Session,
-        id: SessionId,
-        known: RememberedAccount,
-    ) -> Result<UserId, AccountError> {
-        let user = known.user;
-        if known.checked.elapsed() >= self.lease {
-            let checked = Instant::now();
-            expect_valid(session, &self.users.standing(user).await?).await?;
-            self.known.insert(id, RememberedAccount { checked, ..known });
+    /// Returns the account of a session if the session is still valid. A standing that is remembered may only admit:
+    /// it may be older than the session.
+    async fn check(&self, session: &Session, user: UserId) -> Result<UserId, AccountError> {
+        let remembered = self.standings.get(&user);
+        let is_admitted = remembered.is_some_and(|remembered| {
+            remembered.since.elapsed() < self.lease && is_valid(session, &remembered.standing)
+        });
+        if !is_admitted {
+            let since = Instant::now();
+            let standing = self.users.standing(user).await?;
+            expect_valid(session, &standing).await?;
+            self.standings.insert(user, RememberedStanding { standing, since });
         }
         Ok(user)
     }
@@ -153,8 +160,9 @@ impl Accounts {
         address: String,
     ) -> Result<UserId, AccountError> {
         let since = Instant::now();
-        let user = account_of(session, &*self.users).await?.id;
-        self.known.insert(id, RememberedAccount { address, user, since, checked: since });
+        let Credentials { id: user, standing, .. } = account_of(session, &*self.users).await?;
+        self.known.insert(id, RememberedAccount { address, user, since });
+        self.standings.insert(user, RememberedStanding { standing, since });
         Ok(user)
     }
 }
