@@ -28,8 +28,8 @@ impl Email {
 
     /// Returns the form in which addresses are compared.
     ///
-    /// It is in Unicode's normal form C, as which RFC 6532 recommends to write addresses, because a keyboard decides
-    /// whether an accent is a character of its own; and in lower case. In theory, the part before the `@` is
+    /// It is in Unicode's normal form C, which RFC 6532 recommends, because a keyboard decides whether an accent is a
+    /// character of its own; and in lower case. In theory, the part before the `@` is
     /// case-sensitive; in practice, two accounts that differ only in case belong to the same person.
     pub fn canonical(&self) -> String {
         match self.0.is_ascii() {
@@ -41,7 +41,7 @@ impl Email {
     /// Returns the keys under which an index of addresses may have the account, each once, the likeliest first.
     ///
     /// An account is added under the [`canonical`](Self::canonical) form. Accounts from before normal forms were compared
-    /// are under their own form in lower case: it is the given one, or the decomposed one. Where two of these accounts
+    /// are under their own form in lower case, which is mostly the given one or the decomposed one. Where two of these accounts
     /// differ in nothing else, each is found by its own form.
     pub fn index_keys(&self) -> Vec<String> {
         let canonical = self.canonical();

@@ -202,7 +202,7 @@ pub fn stored_text(input: &str) {
     if let Ok(email) = input.parse::<Email>() {
         assert_eq!(email.to_string().parse::<Email>().as_ref(), Ok(&email));
         let canonical = email.canonical();
-        // Some characters are longer in lower case, or where they must not be composed.
+        // Some characters are longer in lower case or in the normal form.
         if canonical.len() <= Email::MAX_BYTES {
             let again: Email = canonical.parse().expect("it is an address");
             assert_eq!(again.canonical(), canonical);
