@@ -141,14 +141,19 @@ impl Deployment {
     }
 }
 
-/// Returns how to connect to an address. Connections do not name the client library: an access list would have to
-/// permit `CLIENT SETINFO`, and Redis 7.0 refuses a rule for it. The client of a cluster does it on its own.
+/// Returns how to connect to an address. Connections with a login do not name the client library: an access list would
+/// have to permit `CLIENT SETINFO`, and Redis 7.0 refuses a rule for it. The client of a cluster does it on its own.
+/// Without a login it is the first command, whose failure says why TLS refuses the connection.
 pub(crate) fn info(
     address: ConnectionAddr,
     settings: &RedisConnectionInfo,
 ) -> Result<ConnectionInfo, Error> {
     let info = address.into_connection_info().map_err(|_| rule("must be an address"))?;
-    Ok(info.set_redis_settings(settings.clone().set_skip_set_lib_name()))
+    let mut settings = settings.clone();
+    if settings.password().is_some() {
+        settings = settings.set_skip_set_lib_name();
+    }
+    Ok(info.set_redis_settings(settings))
 }
 
 #[cfg(test)]

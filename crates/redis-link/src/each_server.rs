@@ -41,8 +41,10 @@ impl Client {
         }
         let mut replies = Vec::new();
         while let Some(reply) = calls.join_next().await {
-            // A call does not panic.
-            replies.extend(reply.ok().transpose()?);
+            match reply {
+                Ok(reply) => replies.push(reply?),
+                Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+            }
         }
         Ok(replies)
     }
