@@ -107,6 +107,13 @@ pub enum Position {
     Item(usize),
 }
 
+impl Position {
+    /// Returns whether it is the place of one record, and not of a file or a list as a whole.
+    pub(super) fn is_of_record(self) -> bool {
+        !matches!(self, Self::File | Self::Section(_))
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

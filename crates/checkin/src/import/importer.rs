@@ -129,7 +129,8 @@ impl Importer {
     /// Reads one file; `file` is its name in errors. The file name shows whether it is a table. If
     /// the name does not, a file that does not begin like JSON is a table.
     ///
-    /// Time grows with the length of the text, and memory with the number of valid records and of the first errors.
+    /// Time grows with the length of the text, and memory with that of the valid records, of the first errors and of the
+    /// opening hours.
     pub fn add_file(&mut self, file: &str, text: &str) {
         // Some editors write a byte order mark at the start, which JSON does not allow.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);

@@ -16,8 +16,8 @@ use crate::domain::{
 };
 use crate::input::{Fields, FromFields};
 
-/// The maximum number of errors that are kept in a list of them. Every other byte of a file may be a wrong record, and an
-/// error takes some hundred bytes. The others are only counted.
+/// The maximum number of errors of records that are kept in a list of them. Every other byte of a file may be a wrong
+/// record, and an error takes some hundred bytes. The others are only counted.
 pub const MAX_ERRORS: usize = 100_000;
 
 /// The accepted records, and the errors of the others.
@@ -34,9 +34,9 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Records an error.
+    /// Records an error. Those of a file or a list as a whole are always kept.
     pub(super) fn report(&mut self, place: &RecordPlace, field: Option<&str>, rule: Rule) {
-        if self.errors.len() == MAX_ERRORS {
+        if self.errors.len() >= MAX_ERRORS && place.position.is_of_record() {
             self.more_errors += 1;
             return;
         }
@@ -153,10 +153,6 @@ impl Intake {
     }
 
     fn leave_out(&mut self, place: &RecordPlace, field: &str, rule: Rule) {
-        if self.left_out_fields.len() == MAX_ERRORS {
-            self.more_errors += 1;
-            return;
-        }
         let (place, field) = (place.clone(), Some(field.to_owned()));
         self.left_out_fields.push(RecordError { place, field, rule });
     }

@@ -27,11 +27,11 @@ pub(super) fn list(json: &str) -> Result<Vec<&RawValue>, String> {
 pub(super) fn each<'a>(json: &'a str, take: impl FnMut(&'a RawValue)) -> Result<(), String> {
     let mut deserializer = Deserializer::from_str(json);
     let read = deserializer.deserialize_seq(Items(take)).and_then(|()| deserializer.end());
-    read.map_err(|_| NO_LIST.to_owned())
+    read.map_err(|_| NOT_A_LIST.to_owned())
 }
 
 /// The rule of a value that is no list.
-pub(super) const NO_LIST: &str = "must be a list";
+pub(super) const NOT_A_LIST: &str = "must be a list";
 
 struct Items<F>(F);
 

@@ -7,7 +7,7 @@
 use serde_json::value::RawValue;
 
 use super::error::{RecordPlace, Rule, Section};
-use super::json::{NO_LIST, each, members};
+use super::json::{NOT_A_LIST, each, members};
 use super::time::swarm_time;
 use super::value::{Outcome, number};
 use crate::domain::words::words;
@@ -92,7 +92,7 @@ pub(super) fn items(text: &str) -> Option<Result<&str, Rule>> {
     match (items.next(), items.next()) {
         (None, _) => None,
         (Some((_, items)), None) if items.get().starts_with('[') => Some(Ok(items.get())),
-        (Some(_), None) => Some(Err(Rule::Value(NO_LIST.to_owned()))),
+        (Some(_), None) => Some(Err(Rule::Value(NOT_A_LIST.to_owned()))),
         (Some(_), Some(_)) => Some(Err(Rule::Twice)),
     }
 }

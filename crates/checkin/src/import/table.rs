@@ -47,7 +47,7 @@ pub(super) type Cells = Vec<(String, String)>;
 pub(super) type Wrong = (Option<String>, Rule);
 
 /// The contents of a table, in numbers.
-pub(super) struct Counts {
+pub(super) struct RowCounts {
     /// The number of rows that are not empty, without the line of the columns.
     pub(super) rows: usize,
     /// The number of empty rows.
@@ -63,7 +63,7 @@ pub(super) fn is_table(file: &str, text: &str) -> bool {
 
 /// Reads a table up to the first wrong quote, and passes its rows on, one after the other. If the columns are wrong, these
 /// are only the errors of the columns.
-pub(super) fn read(text: &str, mut take: impl FnMut(Row)) -> Counts {
+pub(super) fn read(text: &str, mut take: impl FnMut(Row)) -> RowCounts {
     let separator = separator(text);
     let damage = damage(text, separator);
     let whole = damage.as_ref().map_or(text, |damage| &text[..damage.start]);
@@ -86,7 +86,7 @@ fn separator(text: &str) -> char {
     stated.filter(|stated| SEPARATORS.contains(stated)).unwrap_or_else(best)
 }
 
-fn read_whole(text: &str, separator: char, take: &mut impl FnMut(Row)) -> Counts {
+fn read_whole(text: &str, separator: char, take: &mut impl FnMut(Row)) -> RowCounts {
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -98,13 +98,13 @@ fn read_whole(text: &str, separator: char, take: &mut impl FnMut(Row)) -> Counts
         Ok(columns) => columns,
         Err(error) => {
             take(unreadable(&error));
-            return Counts { rows: 0, empty: 0 };
+            return RowCounts { rows: 0, empty: 0 };
         }
     };
     let wrong = wrong_columns(&columns);
     let is_readable = wrong.is_empty();
     wrong.into_iter().for_each(|wrong| take(Row { line: 1, cells: Err(wrong) }));
-    let mut counts = Counts { rows: 0, empty: 0 };
+    let mut counts = RowCounts { rows: 0, empty: 0 };
     let mut lines = Lines { text, at: 0, line: 1 };
     for record in records {
         let row = match record {

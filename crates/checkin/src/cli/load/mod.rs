@@ -55,8 +55,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "FORM", default_value = "auto", conflicts_with = "demo")]
     hours: HoursForm,
 
-    /// Prints every error, up to the first 100,000 of a kind of records. Without it, each kind of error is printed once
-    /// with its number
+    /// Prints every error, up to the first 100,000 of the files and as many of each kind of record that the store refuses.
+    /// Without it, each kind of error is printed once with its number
     #[arg(long)]
     all_errors: bool,
 
@@ -149,7 +149,7 @@ async fn store_all(
     left_out_fields.retain(|error| outcome.stored_details.contains(&error.place));
     printer.show(&left_out_fields)?;
     printer.hint(more_errors + outcome.more_errors)?;
-    let records = refusal(outcome.refused, files.records(), damaged, errors.len());
+    let records = refusal(outcome.refused, files.records(), damaged, errors.len() + more_errors);
     let fields = match left_out_fields.len() {
         0 => None,
         1 => Some("1 field left out".to_owned()),
@@ -186,10 +186,16 @@ impl Printer {
 
     /// Prints the number of errors that are not kept, and how to see the others.
     fn hint(&self, more_errors: usize) -> io::Result<()> {
-        if more_errors > 0 {
-            say(format_args!("… and {more_errors} more errors"))?;
+        match more_errors {
+            0 => {}
+            1 => say("… and 1 more error")?,
+            _ => say(format_args!("… and {more_errors} more errors"))?,
         }
-        if self.shortened { say("--all-errors prints every error") } else { Ok(()) }
+        match (self.shortened, more_errors) {
+            (false, _) => Ok(()),
+            (true, 0) => say("--all-errors prints every error"),
+            (true, _) => say("--all-errors prints each of the others"),
+        }
     }
 }
 
