@@ -30,7 +30,7 @@ pub struct Accounts {
     users: Arc<dyn Users>,
     known: Arc<Cache<SessionId, RememberedAccount>>,
     standings: Arc<Cache<UserId, RememberedStanding>>,
-    /// How long a standing may be used without reading it again. Who raises an epoch waits for as long.
+    /// How long a standing may be used without reading it again. `Revocation` waits this long after it has raised an epoch.
     lease: Duration,
 }
 

@@ -1,6 +1,9 @@
 //! The receiver answers for sessions from memory, and never for one that has ended.
 
+use std::time::Duration;
+
 use testkit::{Client, Signal};
+use tokio::time::sleep;
 
 use crate::harness::{CHECKIN, Site, accepted, at, expect_plain};
 use crate::under_way::UnderWay;
@@ -31,6 +34,29 @@ async fn most_check_ins_read_no_session_from_redis() {
         let asked = reads(&site) - before;
         assert!(expected.contains(&asked), "Redis was asked {asked} times for 50 check-ins");
     }
+}
+
+#[tokio::test]
+async fn the_sessions_of_an_account_share_its_standing_until_it_ends_them() {
+    let site = Site::redis();
+    let cache = ["--session-cache", "2s"];
+    let (auth, receiver) = (site.auth(&cache), site.receiver(&cache));
+    let (mut kept, other) = (auth.logged_in().await, auth.logged_in().await);
+    let [mut with_kept, mut with_other] = [&kept, &other].map(|at| receiver.client_like(at));
+    // The first session is read before the cache has a lease, and so once more.
+    for place in [1, 3] {
+        check_in(&mut with_kept, place).await;
+        check_in(&mut with_other, place + 1).await;
+    }
+    sleep(Duration::from_millis(2_100)).await;
+    let before = reads(&site);
+    check_in(&mut with_kept, 5).await;
+    check_in(&mut with_other, 6).await;
+    assert_eq!(reads(&site) - before, 1, "the standing is read once for both");
+
+    assert_eq!(kept.delete("/sessions").await.status, 200);
+    expect_plain(&with_other.post(CHECKIN, &at(100, 1)).await, 401, REFUSED);
+    check_in(&mut with_kept, 7).await;
 }
 
 #[tokio::test]
