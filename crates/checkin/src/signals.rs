@@ -1,10 +1,9 @@
-//! Stops the process on SIGTERM and SIGINT, and on no other signal that it can avoid.
+//! Stops the process on SIGTERM and SIGINT, and lets it continue on SIGXFSZ.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +26,7 @@ const SAME: Duration = Duration::from_millis(100);
 /// Outside of a runtime.
 pub fn outlive_file_size_limit() -> io::Result<()> {
     // The handler stays. Unlike an ignored signal, it is not inherited by a program that sends mail.
-    signal(SignalKind::from_raw(Number::XFSZ.as_raw())).map(drop)
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
 }
 
 /// The signals that end the process. From its creation on, they no longer end it by themselves.

@@ -88,10 +88,13 @@ pub fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Returns a time in the form in which [`time`] reads it, such as `24h` or `1m 30s`. Days are counted from two on.
+/// Returns a time in the form in which [`time`] reads it, such as `24h` or `1m 30s`. A time of two days or more has
+/// days, and one below a millisecond is rounded up, because `0` means another thing.
 #[must_use]
 pub fn shown_time(time: Duration) -> String {
     const DAY: u64 = 24 * 60 * 60;
+    let milliseconds = time.as_nanos().div_ceil(1_000_000);
+    let time = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(u64::MAX));
     let seconds = time.as_secs();
     let days = if seconds < 2 * DAY { 0 } else { seconds / DAY };
     let below_days = seconds - days * DAY;
