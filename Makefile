@@ -1,4 +1,4 @@
-# What CI runs is what a developer runs: `make ci` is `make deny check test`.
+# What CI runs is what a developer runs: `make ci` is `make -j2 check deny`, and then `make test`.
 
 .PHONY: help ci check format lint features doc deny test demo bench benchstores instructions flame soak chaos simulation floods fuzz fuzzcheckin advisories semver package
 
@@ -8,16 +8,9 @@ PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
 help: ## shows this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
-# Tests wait for programs for a quarter of their time, which is enough for the checks. What these say is shown at the end.
 ci: ## everything that has to pass
-	$(MAKE) deny
-	mkdir -p target
-	nice -n 19 $(MAKE) check >target/checks.log 2>&1 & checks=$$!; \
-		$(MAKE) test; tests=$$?; \
-		wait $$checks; checks=$$?; cat target/checks.log; exit $$((tests + checks))
-
-# In a folder of their own, so that they run beside the tests.
-check lint features doc: export CARGO_TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)/checks
+	$(MAKE) -j2 check deny
+	$(MAKE) test
 
 check: format lint features doc ## all that needs no test run
 
@@ -27,7 +20,9 @@ format:
 lint:
 	cargo clippy --workspace --all-targets --features external-tests,checkin/chaos -- -D warnings
 
-# Each feature of the libraries compiles alone, without what only tests need.
+# Each feature of the libraries compiles alone, without what only tests need. In a folder of its own, so that it runs
+# beside the others and not after them: most dependencies have other features here anyway.
+features: export CARGO_TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)/features
 features:
 	for features in '' axum redis redis-tls,redis-sentinel,redis-cluster sqlite encryption conformance internals axum,redis,sqlite; do \
 		cargo clippy -p tower-express-session --lib --no-default-features --features "$$features" \
