@@ -389,7 +389,7 @@ mod tests {
             ["a", "b", "on 2: b", "on 1, 3: a"].map(|what| Finding::problem(what, ""));
         let found = vec![("1", a.clone()), ("2", b), ("3", a.clone()), ("4", Finding::fine("c"))];
         assert_eq!(worst(found), [on_two, on_one]);
-        assert_eq!(worst(vec![("1", a.clone()), ("2", a.clone())]), [a.clone()]);
+        assert_eq!(worst(vec![("1", a.clone()), ("2", a.clone())]), vec![a.clone()]);
         assert_eq!(worst(vec![("", a.clone())]), [a]);
     }
 }

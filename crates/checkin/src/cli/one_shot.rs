@@ -52,7 +52,7 @@ pub(super) async fn on_new_store<T>(
 
 /// Adds the name of the store to an error of it.
 fn with_store(config: &Common, error: anyhow::Error) -> anyhow::Error {
-    match error.chain().any(|cause| cause.is::<StorageError>()) {
+    match error.chain().any(<dyn std::error::Error>::is::<StorageError>) {
         true => error.context(config.store.to_string()),
         false => error,
     }
