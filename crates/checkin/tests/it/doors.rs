@@ -53,8 +53,14 @@ async fn connections() {
 fn half_sent(service: &Service, path: &str, headers: &str) -> TcpStream {
     let mut connection = TcpStream::connect(("127.0.0.1", service.port())).unwrap();
     let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{headers}");
-    let body = "content-type: application/json\r\ncontent-length: 50\r\n\r\n{";
+    let body =
+        "content-type: application/json\r\ncontent-length: 50\r\nexpect: 100-continue\r\n\r\n";
     connection.write_all((head + body).as_bytes()).unwrap();
+    // The service waits for the body.
+    let mut answer = [0; 25];
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, *b"HTTP/1.1 100 Continue\r\n\r\n");
     connection
 }
 
