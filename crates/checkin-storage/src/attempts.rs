@@ -98,8 +98,8 @@ impl Allowance {
     pub const OF_NETWORK: Self =
         Self { free: 100, most: None, forgotten: Forgotten::AfterFirst(DAY) };
 
-    /// For the second factor of one pending login. It is forgotten with the pending login.
-    pub const OF_PENDING_LOGIN: Self = Self {
+    /// For what continues one pending login or registration. Five failures end it.
+    pub const OF_PENDING_STEP: Self = Self {
         free: 5,
         most: Some(5),
         forgotten: Forgotten::AfterFirst(Duration::from_secs(5 * 60)),
@@ -188,10 +188,10 @@ impl Budget {
         Self::of("second factor", email.canonical().as_bytes(), Allowance::OF_ACCOUNT)
     }
 
-    /// Returns the budget of a pending login, whichever second factor is given.
+    /// Returns the budget of a pending login, whichever second factor is given, or of a pending registration.
     #[must_use]
-    pub fn of_pending_login(name: &PendingName) -> Self {
-        Self::of("pending login", name.as_str().as_bytes(), Allowance::OF_PENDING_LOGIN)
+    pub fn of_pending_step(name: &PendingName) -> Self {
+        Self::of("pending login", name.as_str().as_bytes(), Allowance::OF_PENDING_STEP)
     }
 
     /// Returns the budget of the messages about a forgotten password to this address.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::second_factors::Factors;
 use crate::domain::{Email, PasswordHash};
 use crate::mail::Mailer;
-use crate::storage::{Attempt, Attempts, Budget, NewUser, StorageError, Users};
+use crate::storage::{Attempt, Attempts, Budget, NewUser, PendingName, StorageError, Users};
 
 /// The kind of these pending steps.
 const KIND: &str = "registration";
@@ -59,11 +59,14 @@ impl Confirmation {
         Ok(())
     }
 
-    /// Returns the account of a token, and uses the token up.
-    pub(crate) async fn take(&self, token: &str) -> Result<Option<NewUser>, StorageError> {
+    /// Returns the account of a token, and the name under which it is kept.
+    pub(crate) async fn find(
+        &self,
+        token: &str,
+    ) -> Result<Option<(PendingName, NewUser)>, StorageError> {
         let name = self.pending.name(KIND, token).await?;
-        let pending: Option<PendingAccount> = self.pending.taken(&name).await?;
-        Ok(pending.and_then(PendingAccount::account))
+        let pending: Option<PendingAccount> = self.pending.kept(&name).await?;
+        Ok(pending.and_then(PendingAccount::account).map(|account| (name, account)))
     }
 }
 
@@ -91,7 +94,7 @@ const OF_EXISTING: &str = "Somebody tried to open an account with this address, 
 fn of_new(link: &str) -> String {
     format!(
         "Somebody wants to open an account with this address. If it was you, confirm it within a \
-         day:\n\n{link}\n\nThe link works once. If it was not you, ignore this message: no account is \
-         opened.\n"
+         day, with the password that you chose:\n\n{link}\n\nThe link works once. If it was not you, ignore \
+         this message: no account is opened.\n"
     )
 }

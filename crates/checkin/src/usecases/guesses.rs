@@ -123,7 +123,7 @@ impl Guesses {
         self.attempts.forget_attempts(&Budget::of_second_factor(account)).await
     }
 
-    /// Takes an attempt to continue a pending login. Returns `None` if there were too many.
+    /// Takes an attempt to continue a pending login or registration. Returns `None` if there were too many.
     ///
     /// # Cancel safety
     ///
@@ -132,7 +132,7 @@ impl Guesses {
         &self,
         name: &PendingName,
     ) -> Result<Option<Guess>, StorageError> {
-        let account = Budget::of_pending_login(name);
+        let account = Budget::of_pending_step(name);
         Ok(match self.attempts.take_attempt(&account).await? {
             Attempt::Taken(taken) => Some(Guess { account, own: None, taken, network: None }),
             Attempt::Wait(_) | Attempt::UsedUp => None,

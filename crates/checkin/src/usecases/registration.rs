@@ -8,7 +8,7 @@ use super::confirmation::Confirmation;
 use super::security_log::SecurityLog;
 use super::tasks::{TaskError, Tasks};
 use crate::domain::{Email, User};
-use crate::passwords::{Busy, Owner, PasswordPolicy, Passwords};
+use crate::passwords::{Busy, Owner, PasswordPolicy, Passwords, Verified};
 use crate::storage::{EventKind, NewUser, Privacy, Registered, StorageError, Users};
 
 /// Opens accounts.
@@ -44,6 +44,8 @@ pub(crate) enum RegistrationError {
     Password(String),
     /// The token of a message is wrong, used or over.
     WrongToken,
+    /// The password is not the one of the registration.
+    WrongPassword,
     /// Too many passwords are hashed, or too many tasks run.
     Busy,
     /// The work panicked.
@@ -100,11 +102,14 @@ impl Registration {
         Ok(None)
     }
 
-    /// Opens the account whose owner has this token of a message. It does not log in.
+    /// Opens the account whose owner has this token of a message and knows the password of the registration. It does
+    /// not log in. Without the password, somebody could register the address of another person, who only follows
+    /// the link, and would then share the account with them.
     ///
     /// # Errors
     ///
-    /// [`RegistrationError::WrongToken`] if the token is wrong, used or over, and
+    /// [`RegistrationError::WrongToken`] if the token is wrong, used or over, or too many passwords were wrong;
+    /// [`RegistrationError::WrongPassword`], after which the token can be used again; and
     /// [`RegistrationError::EmailTaken`] if somebody else has opened an account with the address meanwhile.
     ///
     /// # Cancel safety
@@ -113,15 +118,44 @@ impl Registration {
     pub(crate) async fn confirm(
         &self,
         token: String,
+        password: String,
         address: Option<IpAddr>,
     ) -> Result<User, RegistrationError> {
         let confirmation = self.confirmation.clone().ok_or(RegistrationError::WrongToken)?;
         let this = self.clone();
         let task = async move {
-            let new = confirmation.take(&token).await?.ok_or(RegistrationError::WrongToken)?;
+            let new = this.confirmed(&confirmation, &token, password).await?;
             this.store(new, address).await
         };
         self.tasks.run(task).await
+    }
+
+    /// Returns the account of a token, which is used up, if the password is right.
+    async fn confirmed(
+        &self,
+        confirmation: &Confirmation,
+        token: &str,
+        password: String,
+    ) -> Result<NewUser, RegistrationError> {
+        let turn = self.passwords.turn().await?;
+        let found = confirmation.find(token).await?;
+        let (name, new) = found.ok_or(RegistrationError::WrongToken)?;
+        let pending = &confirmation.pending;
+        let Some(guess) = pending.guesses.take_pending(&name).await? else {
+            pending.take(&name).await?;
+            return Err(RegistrationError::WrongToken);
+        };
+        match turn.verify(password, Some(new.password.clone())).await {
+            Ok(Verified::Yes | Verified::YesRehashed(_)) => {}
+            Ok(Verified::No) => return Err(RegistrationError::WrongPassword),
+            Err(busy) => {
+                pending.guesses.give_back(guess).await;
+                return Err(busy.into());
+            }
+        }
+        // One account for each token.
+        let is_first = pending.take(&name).await?;
+        if is_first { Ok(new) } else { Err(RegistrationError::WrongToken) }
     }
 
     async fn hashed(&self, new: NewAccount) -> Result<NewUser, RegistrationError> {

@@ -137,6 +137,11 @@ pub(crate) async fn reset(auth: &Service, token: &str, new: &str) -> Response {
     auth.client().post("/password/reset", &json!({"token": token, "newPassword": new})).await
 }
 
+async fn confirm(auth: &Service, token: &str, password: &str) -> Response {
+    let body = json!({"token": token, "password": password});
+    auth.client().post("/register/confirm", &body).await
+}
+
 async fn a_forgotten_password_is_reset_once(site: Site) {
     let post = Post::new();
     let mut auth = post.auth(&site);
@@ -265,8 +270,7 @@ async fn a_registration_tells_nothing_and_is_confirmed_once(site: Site) {
     let login = json!({"email": "eve@new.example", "password": OTHER});
     expect_plain(&auth.client().post("/login", &login).await, 401, "Invalid login.");
 
-    let confirm =
-        async |token: &str| auth.client().post("/register/confirm", &json!({"token": token})).await;
+    let confirm = async |token: &str| confirm(&auth, token, OTHER).await;
     expect_problem(&confirm("a-token-that-was-never-given-out").await, 400, &["token"]);
     let answers = join_all([confirm(&token), confirm(&token), confirm(&token)]).await;
     let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
@@ -288,6 +292,42 @@ async fn a_registration_tells_nothing_and_is_confirmed_once_on_redis() {
     a_registration_tells_nothing_and_is_confirmed_once(Site::redis()).await;
 }
 
+/// A person who follows the link of a registration that somebody else began, with another password, opens no account.
+async fn a_registration_is_confirmed_with_its_password(site: Site) {
+    let post = Post::new();
+    let auth = post.auth(&site);
+    let register = async |email: &str| {
+        let new = json!({"firstName": "Eve", "lastName": "E", "email": email, "password": OTHER});
+        expect_plain(&auth.client().post("/register", &new).await, 202, "OK");
+        token(&post.wait_for(email, 1)[0])
+    };
+    let given = register("eve@new.example").await;
+    let without = auth.client().post("/register/confirm", &json!({"token": given})).await;
+    expect_problem(&without, 400, &["password"]);
+    for _ in 0..4 {
+        expect_problem(&confirm(&auth, &given, PASSWORD).await, 400, &["password"]);
+    }
+    // The token can be used until too many passwords were wrong.
+    assert_eq!(confirm(&auth, &given, OTHER).await.status, 201);
+    let given = register("eva@new.example").await;
+    let wrong: Vec<_> = (0..6).map(|_| confirm(&auth, &given, PASSWORD)).collect();
+    let answers = join_all(wrong).await;
+    let compared = answers.iter().filter(|answer| answer.text().contains(r#""field":"password""#));
+    assert_eq!(compared.count(), 5);
+    expect_problem(&confirm(&auth, &given, OTHER).await, 400, &["token"]);
+}
+
+#[tokio::test]
+async fn a_registration_is_confirmed_with_its_password_on_sqlite() {
+    a_registration_is_confirmed_with_its_password(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_registration_is_confirmed_with_its_password_on_redis() {
+    a_registration_is_confirmed_with_its_password(Site::redis()).await;
+}
+
 /// A reset is possible for an hour, and a confirmation for a day, at any process.
 async fn the_tokens_of_messages_expire(site: Site) {
     let post = Post::new();
@@ -306,9 +346,7 @@ async fn the_tokens_of_messages_expire(site: Site) {
         expect_plain(&auth.client().post("/register", &new).await, 202, "OK");
         tokens.push(token(&post.wait_for(email, 1)[0]));
     }
-    let confirm = async |token: &str| {
-        other.client().post("/register/confirm", &json!({"token": token})).await
-    };
+    let confirm = async |token: &str| confirm(&other, token, OTHER).await;
     pass(&site, 24 * 60 - 1);
     assert_eq!(confirm(&tokens[0]).await.status, 201);
     pass(&site, 1);

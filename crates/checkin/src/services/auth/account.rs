@@ -66,7 +66,7 @@ pub(super) async fn register(
     })
 }
 
-/// Opens an account with the token of a message. The session is not logged in.
+/// Opens an account with the token of a message and the password of the registration. The session is not logged in.
 #[utoipa::path(
     post, operation_id = "confirmRegistration", path = "/register/confirm", tag = "account", security(()),
     request_body = ConfirmRegistrationBody,
@@ -87,7 +87,7 @@ pub(super) async fn confirm_registration(
     State(auth): State<Auth>,
     Checked { body, address, .. }: WithMail<ConfirmRegistrationBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(opened(auth.registration.confirm(body.token.0, address).await?))
+    Ok(opened(auth.registration.confirm(body.token.0, body.password.0, address).await?))
 }
 
 fn opened(user: User) -> (StatusCode, Json<OwnAccount>) {

@@ -27,10 +27,12 @@ body! {
 }
 
 body! {
-    /// The token of a message.
+    /// The token of a message, and the password of the registration.
     pub(super) struct ConfirmRegistrationBody {
         /// The token of the link in the message
         token "token": Token;
+        /// The password that was sent with the registration
+        password "password": GivenPassword;
     }
 }
 

@@ -216,7 +216,7 @@ pub(super) async fn show_confirmation(visitor: Visitor) -> Result<impl IntoRespo
 
 /// Opens an account with the token of a message.
 pub(super) async fn confirm(visitor: Visitor, FormBody(form): FormBody) -> Response {
-    let body = body_of(&form, &["token"]);
+    let body = body_of(&form, &["token", "password"]);
     match visitor.send(Method::POST, "/register/confirm", Some(&body)).await {
         Ok(answer) => answer.redirect_with("/log-in", Notice::AccountOpened),
         Err(refusal) => {
