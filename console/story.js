@@ -13,6 +13,7 @@ const problems = []
 const browser = await launch()
 const options = { javaScriptEnabled: scripts }
 const page = await open(browser, problems, options)
+page.on('request', (request) => { if (request.url().includes('/api/user/')) problems.push(request.url()) })
 const look = async () => { if (scripts && process.env.INSPECT !== 'off') await inspect(page, problems) }
 
 await page.goto('/')
@@ -45,6 +46,7 @@ await look()
 
 // The other person watches the first page.
 const other = await open(browser, problems, options)
+other.on('request', (request) => { if (request.url().includes('/api/user/')) problems.push(request.url()) })
 await logIn(other, 'al.appelhof@example.com', 'secret123')
 await other.getByRole('heading', { name: 'Hello, Al' }).waitFor()
 

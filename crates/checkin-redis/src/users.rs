@@ -1,5 +1,7 @@
 //! Accounts in Redis.
 
+use std::collections::{HashMap, HashSet};
+
 use async_trait::async_trait;
 
 use checkin_domain::number::decimal;
@@ -43,6 +45,13 @@ impl Users for RedisStorage {
             Ok(Name { first: hash.text("firstName"), last: hash.text("lastName") })
         };
         self.redis.hash(self.redis.keys.user(id), &["id", "firstName", "lastName"], name).await
+    }
+
+    async fn names(&self, ids: &[UserId]) -> Result<HashMap<UserId, Name>> {
+        let ids: HashSet<UserId> = ids.iter().copied().collect();
+        let name = |id| async move { Ok(readable(self.name(id).await)?.map(|name| (id, name))) };
+        let found = at_once(ids.into_iter().map(name).collect()).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     async fn user_with_standing(&self, id: UserId) -> Result<Option<(User, Standing)>> {

@@ -1,5 +1,7 @@
 //! Accounts in SQLite.
 
+use std::collections::{HashMap, HashSet};
+
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Params, Row, params};
 
@@ -45,14 +47,24 @@ impl Users for SqliteStorage {
     }
 
     async fn name(&self, id: UserId) -> Result<Option<Name>> {
-        let number = column::number(id.get());
-        let read = move |connection: &Connection| {
-            let sql = "SELECT first_name, last_name FROM accounts WHERE id = ?1";
-            let name = |row: &Row<'_>| Ok(Name { first: row.get(0)?, last: row.get(1)? });
-            connection.prepare_cached(sql)?.query_row([number], name).optional()
-        };
-        let read = self.file.look_up(read).await;
+        let read = self.file.look_up(move |connection| name(connection, id)).await;
         self.file.reports.logged(format_args!("users {id}"), read)
+    }
+
+    async fn names(&self, ids: &[UserId]) -> Result<HashMap<UserId, Name>> {
+        let ids: HashSet<UserId> = ids.iter().copied().collect();
+        let reports = self.file.reports.clone();
+        let read = move |connection: &Connection| {
+            let mut names = HashMap::new();
+            for &id in &ids {
+                let read = name(connection, id).transpose();
+                let label = || format!("users {id}");
+                let name = read.map(|read| column::readable(&reports, label, read)).transpose()?;
+                names.extend(name.flatten().map(|name| (id, name)));
+            }
+            Ok(names)
+        };
+        self.file.look_up(read).await
     }
 
     async fn credentials(&self, id: UserId) -> Result<Option<Credentials>> {
@@ -275,6 +287,12 @@ pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<b
 
 pub(super) fn by_id(connection: &Connection, id: i64) -> rusqlite::Result<Option<User>> {
     one(connection, "id = ?1", [id])
+}
+
+fn name(connection: &Connection, id: UserId) -> rusqlite::Result<Option<Name>> {
+    let sql = "SELECT first_name, last_name FROM accounts WHERE id = ?1";
+    let name = |row: &Row<'_>| Ok(Name { first: row.get(0)?, last: row.get(1)? });
+    connection.prepare_cached(sql)?.query_row([column::number(id.get())], name).optional()
 }
 
 fn one(

@@ -58,6 +58,7 @@ macro_rules! conformance_checks {
         $run! {
             $($given)*;
             an_account_is_found_by_id_and_address
+            names_are_read_together
             an_address_has_one_account_in_each_normal_form
             parallel_registrations_of_an_address_open_one_account
             parallel_registrations_get_ids_of_their_own

@@ -1,5 +1,7 @@
 //! The accounts of users.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
 use crate::{AccountChange, Admitted, Result, Standing};
@@ -33,6 +35,9 @@ pub trait Users: Send + Sync {
 
     /// Returns the name of the user with this id. Reads nothing else.
     async fn name(&self, id: UserId) -> Result<Option<Name>>;
+
+    /// Returns the names of these users, which may repeat, without those that do not exist or cannot be read.
+    async fn names(&self, ids: &[UserId]) -> Result<HashMap<UserId, Name>>;
 
     /// Returns the part of the account with this id that a login needs.
     async fn credentials(&self, id: UserId) -> Result<Option<Credentials>>;

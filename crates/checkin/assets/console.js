@@ -36,13 +36,13 @@ for (const near of document.querySelectorAll('[data-near]')) {
 
 const feed = document.querySelector('[data-live]')
 if (feed) {
-  const names = new Map()
-  // A name is asked for once.
-  const name = (path, member) => {
-    if (!names.has(path)) {
-      names.set(path, fetch(path).then((answer) => answer.json()).then((body) => body[member]))
+  const places = new Map()
+  // The name of a place is asked for once.
+  const placeName = (id) => {
+    if (!places.has(id)) {
+      places.set(id, fetch(`/api/location/${id}`).then((answer) => answer.json()).then(({ name }) => name))
     }
-    return names.get(path)
+    return places.get(id)
   }
   const element = (tag, text, attributes = {}) => {
     const made = document.createElement(tag)
@@ -59,20 +59,18 @@ if (feed) {
     point.classList.add('new')
   }
   new EventSource('/api/checkins/stream').addEventListener('checkin', async (event) => {
-    const { userId, locationId, starRating, timestamp, comment } = JSON.parse(event.data)
+    const { firstName, lastName, locationId, starRating, timestamp, comment } = JSON.parse(event.data)
     lightUp(document.querySelector(`[data-place="${locationId}"]`))
-    // With more than a few a second nobody could read them.
-    if (waiting >= 5) return
+    // A check-in without a name has no user. With more than a few a second nobody could read them.
+    if (firstName === undefined || waiting >= 5) return
     waiting += 1
     try {
-      const [person, place] = await Promise.all([
-        name(`/api/user/${userId}/fullname`, 'fullName'), name(`/api/location/${locationId}`, 'name')
-      ])
+      const place = await placeName(locationId)
       const item = element('li', '', { class: 'new' })
       const stars = element('span', '★'.repeat(starRating) + '☆'.repeat(5 - starRating),
         { class: 'stars', role: 'img', 'aria-label': `${starRating} of 5 stars` })
       const time = element('time', 'just now', { datetime: new Date(timestamp).toISOString() })
-      item.append(element('b', person), ' at ', element('a', place, { href: `/places/${locationId}` }), ' ', stars, ' ', time)
+      item.append(element('b', `${firstName} ${lastName}`.trim()), ' at ', element('a', place, { href: `/places/${locationId}` }), ' ', stars, ' ', time)
       if (comment) item.append(' ', element('q', comment))
       feed.prepend(item)
       while (feed.children.length > SHOWN) feed.lastElementChild.remove()

@@ -31,6 +31,19 @@ pub async fn an_account_is_found_by_id_and_address(subject: StoreUnderTest) {
     assert_eq!(storage.user(user_id(user.id.get() + 1)).await.unwrap(), None);
 }
 
+pub async fn names_are_read_together(subject: StoreUnderTest) {
+    let storage = &*subject.storage;
+    let users = [1, 2, 77].map(|id| user(id, &format!("u{id}@example.com")));
+    storage.load_users(&users).await.unwrap();
+    let ids = [77, 3, 1, 77].map(user_id);
+    let names = storage.names(&ids).await.unwrap();
+    assert_eq!(names.len(), 2, "{names:?}");
+    for id in [1, 77].map(user_id) {
+        assert_eq!(names.get(&id), storage.name(id).await.unwrap().as_ref());
+    }
+    assert_eq!(storage.names(&[]).await.unwrap().len(), 0);
+}
+
 pub async fn an_address_has_one_account_in_each_normal_form(subject: StoreUnderTest) {
     let storage = &*subject.storage;
     // A composed accent beside one that is not.

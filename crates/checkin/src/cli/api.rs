@@ -69,7 +69,7 @@ pub(super) struct Reads {
     lookup_rate: u32,
 
     /// Maximum number of look-ups about other people per hour of an account that is new (see
-    /// --newcomer-time): by e-mail address, lists of check-ins and of visitors, and streams. 0 means
+    /// --newcomer-time): by id or e-mail address, lists of users, check-ins and visitors, and streams. 0 means
     /// unlimited
     #[arg(
         long,

@@ -12,9 +12,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::named_checkins::{NamedCheckin, with_names};
 use super::whereabouts::Whereabouts;
 use crate::domain::{Checkin, CheckinId};
-use crate::storage::{Log, LogPosition, StorageError};
+use crate::storage::{Log, LogPosition, StorageError, Users};
 use crate::telemetry::chain;
 
 /// The maximum number of listeners in one process: as many as a service keeps connections open.
@@ -30,7 +31,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The number of check-ins that the shared reader reads at a time.
 const PAGE: usize = 1000;
 
-/// The number of check-ins that are read at once for one listener who is behind. They take about 30
+/// The number of check-ins that are read at once for one listener who is behind. They take about 40
 /// KB until the client has read them.
 const OWN_PAGE: usize = 100;
 
@@ -44,8 +45,7 @@ const MAX_BEHIND: usize = 4096;
 
 /// Sends the check-ins of the log to the listeners.
 pub(crate) struct Feed {
-    log: Arc<dyn Log>,
-    whereabouts: Whereabouts,
+    source: Source,
     write: Write,
     places: Arc<Semaphore>,
     metrics: FeedMetrics,
@@ -55,8 +55,15 @@ pub(crate) struct Feed {
     reader: Mutex<Option<Reader>>,
 }
 
+/// Where the check-ins come from, with the names of their users.
+pub(crate) struct Source {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) users: Arc<dyn Users>,
+    pub(crate) whereabouts: Whereabouts,
+}
+
 /// Writes a check-in as the event for a client that has this position after it.
-type Write = fn(&LogPosition, &Checkin) -> Bytes;
+type Write = fn(&LogPosition, &NamedCheckin) -> Bytes;
 
 /// Counts the listeners.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +92,7 @@ enum Sent {
 #[derive(Debug)]
 struct FeedEntry {
     partition: usize,
-    checkin: Checkin,
+    checkin: NamedCheckin,
     /// The event as the shared reader wrote it, for the listeners with this position.
     event: Option<(LogPosition, Bytes)>,
 }
@@ -116,14 +123,13 @@ pub(crate) enum News {
 
 impl Feed {
     pub(crate) fn new(
-        log: Arc<dyn Log>,
-        whereabouts: Whereabouts,
+        source: Source,
         write: Write,
         max_clients: usize,
         metrics: FeedMetrics,
     ) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(max_clients));
-        Arc::new(Self { log, whereabouts, write, places, metrics, reader: Mutex::new(None) })
+        Arc::new(Self { source, write, places, metrics, reader: Mutex::new(None) })
     }
 
     /// Starts listening after a position. Without one, or with one of a log with another number of
@@ -136,11 +142,11 @@ impl Feed {
             self.metrics.refused.inc();
             ListenError::Full
         })?;
-        let end = self.log.log_end().await?;
+        let end = self.source.log.log_end().await?;
         let (read, shown) = match after.filter(|after| after.0.len() == end.0.len()) {
             Some(after) if is_behind(&after, &end) => (after.clone(), after),
             after => {
-                let visible = self.last_visible(&end).await?;
+                let visible = self.source.last_visible(&end).await?;
                 // A log that lost its last entries continues from its current end.
                 let after = after.unwrap_or_else(|| end.clone()).0;
                 let begin = |(after, end): (CheckinId, CheckinId)| match after < end {
@@ -164,26 +170,6 @@ impl Feed {
         })
     }
 
-    /// Returns the id of the last check-in up to `end` that all listeners may see. The id of a hidden one would
-    /// tell when somebody checked in. If all of the last ones are hidden, it returns the hour of the oldest of
-    /// them.
-    async fn last_visible(&self, end: &LogPosition) -> Result<CheckinId, StorageError> {
-        let last = end.0.iter().max().copied().unwrap_or(CheckinId::MIN);
-        let mut before = CheckinId::MAX;
-        for _ in 0..MAX_HIDDEN_PAGES {
-            let page = self.log.latest_checkins(before, OWN_PAGE).await?;
-            let users = page.iter().map(|checkin| checkin.user);
-            let hidden = self.whereabouts.hidden_from(None, users).await?;
-            let is_visible = |it: &&Checkin| it.id <= last && !hidden.has(it.user);
-            if let Some(checkin) = page.iter().find(is_visible) {
-                return Ok(checkin.id);
-            }
-            let Some(oldest) = page.last() else { return Ok(CheckinId::MIN) };
-            before = oldest.id;
-        }
-        Ok(CheckinId { ms: before.ms - before.ms % HOUR_MS, seq: 0 })
-    }
-
     /// Subscribes to the shared reader, which starts if there is none.
     fn join(self: &Arc<Self>, at: &LogPosition) -> Live {
         let mut reader = self.reader();
@@ -202,7 +188,7 @@ impl Feed {
         let mut keep_alive_at = Instant::now() + KEEP_ALIVE;
         while let Some(mut position) = self.wanted() {
             let before = position.clone();
-            let pause = match self.follow(&mut position, PAGE).await {
+            let pause = match self.source.follow(&mut position, PAGE).await {
                 Ok(page) => {
                     was_unavailable = false;
                     let has_news = position != before;
@@ -225,21 +211,6 @@ impl Feed {
         }
     }
 
-    /// Reads the entries after a position that all listeners may see, and moves it.
-    async fn follow(
-        &self,
-        position: &mut LogPosition,
-        limit: usize,
-    ) -> Result<Vec<(usize, Checkin)>, StorageError> {
-        let mut read = position.clone();
-        let mut page = self.log.follow(&mut read, limit).await?;
-        let users = page.iter().map(|(_, checkin)| checkin.user);
-        let hidden = self.whereabouts.hidden_from(None, users).await?;
-        page.retain(|(_, checkin)| !hidden.has(checkin.user));
-        *position = read;
-        Ok(page)
-    }
-
     /// Returns the position to read on from, or `None` if there are no listeners.
     fn wanted(&self) -> Option<LogPosition> {
         let mut reader = self.reader();
@@ -248,12 +219,12 @@ impl Feed {
     }
 
     /// Sends a page of the log, up to this position.
-    fn send(&self, page: Vec<(usize, Checkin)>, end: LogPosition) {
+    fn send(&self, page: Vec<(usize, NamedCheckin)>, end: LogPosition) {
         let mut reader = self.reader();
         let Some(Reader { sender, position }) = &mut *reader else { return };
         for (partition, checkin) in page {
             if let Some(at) = position.0.get_mut(partition) {
-                *at = checkin.id;
+                *at = checkin.checkin.id;
             }
             let event = Some((position.clone(), (self.write)(position, &checkin)));
             // There may be no listener any more.
@@ -271,6 +242,45 @@ impl Feed {
     fn reader(&self) -> MutexGuard<'_, Option<Reader>> {
         // The value is valid after any step.
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source {
+    /// Reads the entries after a position that all listeners may see, and moves it.
+    async fn follow(
+        &self,
+        position: &mut LogPosition,
+        limit: usize,
+    ) -> Result<Vec<(usize, NamedCheckin)>, StorageError> {
+        let mut read = position.clone();
+        let mut page = self.log.follow(&mut read, limit).await?;
+        let users = page.iter().map(|(_, checkin)| checkin.user);
+        let hidden = self.whereabouts.hidden_from(None, users).await?;
+        page.retain(|(_, checkin)| !hidden.has(checkin.user));
+        let (partitions, checkins): (Vec<_>, Vec<_>) = page.into_iter().unzip();
+        let named = with_names(&*self.users, checkins).await?;
+        *position = read;
+        Ok(partitions.into_iter().zip(named).collect())
+    }
+
+    /// Returns the id of the last check-in up to `end` that all listeners may see. The id of a hidden one would
+    /// tell when somebody checked in. If all of the last ones are hidden, it returns the hour of the oldest of
+    /// them.
+    async fn last_visible(&self, end: &LogPosition) -> Result<CheckinId, StorageError> {
+        let last = end.0.iter().max().copied().unwrap_or(CheckinId::MIN);
+        let mut before = CheckinId::MAX;
+        for _ in 0..MAX_HIDDEN_PAGES {
+            let page = self.log.latest_checkins(before, OWN_PAGE).await?;
+            let users = page.iter().map(|checkin| checkin.user);
+            let hidden = self.whereabouts.hidden_from(None, users).await?;
+            let is_visible = |it: &&Checkin| it.id <= last && !hidden.has(it.user);
+            if let Some(checkin) = page.iter().find(is_visible) {
+                return Ok(checkin.id);
+            }
+            let Some(oldest) = page.last() else { return Ok(CheckinId::MIN) };
+            before = oldest.id;
+        }
+        Ok(CheckinId { ms: before.ms - before.ms % HOUR_MS, seq: 0 })
     }
 }
 
@@ -337,7 +347,8 @@ impl Listener {
     /// connection or a lock of the store for as long as the client delays.
     async fn read_on(&mut self) -> Option<()> {
         let (feed, mut read) = (Arc::clone(&self.feed), self.read.clone());
-        let page = tokio::spawn(async move { (feed.follow(&mut read, OWN_PAGE).await, read) });
+        let page =
+            tokio::spawn(async move { (feed.source.follow(&mut read, OWN_PAGE).await, read) });
         let (page, read) = AbortOnDropHandle::new(page).await.ok()?;
         let page =
             page.inspect_err(|_| tracing::debug!("a stream ends: the log cannot be read")).ok()?;
@@ -358,12 +369,12 @@ impl Listener {
     /// Returns the event of an entry, unless it was sent before.
     fn event_of(&mut self, entry: &FeedEntry) -> Option<Bytes> {
         let FeedEntry { partition, checkin, event } = entry;
-        let sent_to = self.sent_to.0.get_mut(*partition)?;
-        if checkin.id <= *sent_to {
+        let (id, sent_to) = (checkin.checkin.id, self.sent_to.0.get_mut(*partition)?);
+        if id <= *sent_to {
             return None;
         }
-        *sent_to = checkin.id;
-        *self.shown.0.get_mut(*partition)? = checkin.id;
+        *sent_to = id;
+        *self.shown.0.get_mut(*partition)? = id;
         Some(match event {
             Some((position, event)) if *position == self.shown => event.clone(),
             _ => (self.feed.write)(&self.shown, checkin),
@@ -394,6 +405,8 @@ mod tests {
     use std::sync::atomic::Ordering::Relaxed;
 
     use async_trait::async_trait;
+    use checkin_sqlite::SqliteStorage;
+    use sqlite_writer::Database;
 
     use super::*;
     use crate::domain::{NewCheckin, UserId};
@@ -465,8 +478,15 @@ mod tests {
         }
     }
 
-    fn everybody() -> Whereabouts {
-        Whereabouts::new(Arc::new(Open))
+    /// A feed of a log without users. From here on, the time is the test's.
+    async fn feed(log: &Arc<Empty>, max_clients: usize) -> Arc<Feed> {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path().join("checkin.db")).unwrap();
+        let users = Arc::new(SqliteStorage::open(database).await.unwrap());
+        tokio::time::pause();
+        let (log, whereabouts) = (Arc::clone(log) as _, Whereabouts::new(Arc::new(Open)));
+        let source = Source { log, users, whereabouts };
+        Feed::new(source, |_, _| Bytes::new(), max_clients, FeedMetrics::default())
     }
 
     async fn expect_sign_of_life(listener: &mut Listener) {
@@ -476,27 +496,20 @@ mod tests {
         assert!(waited < KEEP_ALIVE + 2 * POLL, "{waited:?}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_listener_without_news_gets_signs_of_life() {
-        let feed =
-            Feed::new(empty_log(), everybody(), |_, _| Bytes::new(), 1, FeedMetrics::default());
+        let feed = feed(&empty_log(), 1).await;
         let mut listener = feed.listen(None).await.unwrap();
         for _ in 0..3 {
             expect_sign_of_life(&mut listener).await;
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_log_that_lost_its_last_entries_is_not_read_without_a_pause() {
         let log = empty_log();
         *log.end.lock().unwrap() = CheckinId { ms: 10, seq: 0 };
-        let feed = Feed::new(
-            Arc::clone(&log) as _,
-            everybody(),
-            |_, _| Bytes::new(),
-            2,
-            FeedMetrics::default(),
-        );
+        let feed = feed(&log, 2).await;
         expect_sign_of_life(&mut feed.listen(None).await.unwrap()).await;
         let mut early = feed.listen(None).await.unwrap();
         expect_sign_of_life(&mut early).await;

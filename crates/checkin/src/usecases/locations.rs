@@ -1,9 +1,7 @@
-//! Reads a location with its details, and its visitors: joins records of several kinds.
+//! Reads a location with its details: joins records of several kinds.
 
-use futures_util::future::try_join_all;
-
-use crate::domain::{Checkin, DetailsSection, Location, LocationDetails, LocationId, Name};
-use crate::storage::{Locations, StorageError, Users, is_there, readable};
+use crate::domain::{DetailsSection, Location, LocationDetails, LocationId};
+use crate::storage::{Locations, StorageError, is_there, readable};
 
 /// A location with its ratings and its details.
 pub(crate) struct DescribedLocation {
@@ -28,16 +26,6 @@ pub(crate) async fn described(
         sections => readable(locations.location_details(id, sections).await)?,
     };
     Ok(Some(DescribedLocation { location, ratings, details }))
-}
-
-/// Returns the check-ins with the names of their users, or `None` for a user who no longer exists.
-pub(crate) async fn with_names(
-    users: &dyn Users,
-    checkins: Vec<Checkin>,
-) -> Result<Vec<(Checkin, Option<Name>)>, StorageError> {
-    let read = async |id| readable(users.name(id).await);
-    let names = try_join_all(checkins.iter().map(|checkin| read(checkin.user))).await?;
-    Ok(checkins.into_iter().zip(names).collect())
 }
 
 /// Returns whether the location is stored. An unreadable location counts as stored, because the

@@ -16,6 +16,7 @@ mod local_time;
 pub(crate) mod locations;
 pub(crate) mod login;
 pub(crate) mod look_ups;
+pub(crate) mod named_checkins;
 pub(crate) mod nearby;
 pub(crate) mod newcomers;
 pub(crate) mod overview;

@@ -179,6 +179,9 @@ async fn lists_come_to_an_end(mut scene: Scene) {
     let expected: Vec<_> =
         checkins.iter().zip(&times).filter(|(_, time)| (start..=end).contains(time)).collect();
     assert!(between.iter().eq(expected.into_iter().map(|(checkin, _)| checkin)));
+    let own = checkins.iter().find(|checkin| checkin["userId"] == USER).unwrap();
+    assert_eq!((&own["firstName"], &own["lastName"]), (&json!("Al"), &json!("Appelhof")));
+    assert!(checkins.iter().all(|checkin| checkin["firstName"].is_string()));
     let latest = good(al.get("/api/checkins/latest?limit=1000").await);
     assert!(latest.as_array().unwrap().iter().eq(checkins.iter().rev().take(1000)));
     assert_eq!(good(al.get("/api/checkins/latest").await).as_array().unwrap().len(), 20);
@@ -230,6 +233,7 @@ async fn ones_own_history(mut scene: Scene) {
     let mut times = numbers(&history, "timestamp");
     assert!(times.is_sorted_by(|a, b| a >= b) && times.len() > 20, "{times:?}");
     assert!(history.iter().all(|checkin| checkin["userId"] == USER));
+    assert!(history.iter().all(|checkin| checkin.get("firstName").is_none()));
     let statistics = good(al.get("/api/user/77/statistics").await);
     assert_eq!(statistics["numCheckins"], history.len());
     assert_eq!(statistics["lastCheckin"], times[0]);

@@ -148,6 +148,10 @@ async fn resumes_without_loss(site: &Site, args: &[&str]) {
     assert_eq!(ids(&seen), sent);
     assert_eq!(ids(&(0..5).map(|_| second.next().unwrap()).collect::<Vec<_>>()), sent);
     assert_eq!(seen[4].checkin["locationId"], 5);
+    assert_eq!(
+        (&seen[4].checkin["firstName"], &seen[4].checkin["lastName"]),
+        (&"Al".into(), &"Appelhof".into())
+    );
 
     // The service is told to stop: its streams end, and with them the process.
     let stopped = Instant::now();

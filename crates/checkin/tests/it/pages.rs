@@ -233,6 +233,9 @@ async fn a_new_account_that_has_looked_at_much_can_still_check_in() {
     let mut client = console.client();
     let fields = "firstName=A&lastName=B&email=a%40example.com&password=a+lighthouse+keeper+reads";
     assert_eq!(form(&mut client, "/sign-up", fields).await.status, 303);
+    // One look-up brings the check-ins with the names of all who made them.
+    let first = client.get("/").await;
+    assert_eq!(first.text().matches("<li><b>").count(), 10, "{}", first.text());
     for _ in 0..3 {
         for path in ["/", "/places/5", "/leaders"] {
             assert_eq!(client.get(path).await.status, 200, "{path}");

@@ -127,6 +127,7 @@ async fn a_new_account_looks_up_little() {
         "/api/checkins/1/2",
         "/api/user/email/al.appelhof@example.com",
         "/api/user/77",
+        "/api/user/77/fullname",
         "/api/users/recent",
         "/api/users/bycheckins",
         "/api/users/at/1",
@@ -142,7 +143,8 @@ async fn a_new_account_looks_up_little() {
         assert!(refused.header("retry-after").is_some(), "{path}");
     }
     // What everybody may see, and what is one's own, is not limited.
-    for path in ["/api/location/1", "/session", &format!("/api/user/{id}")] {
+    let own = [format!("/api/user/{id}"), format!("/api/user/{id}/fullname")];
+    for path in ["/api/location/1", "/session", &own[0], &own[1]] {
         assert_eq!(new.get(path).await.status, 200, "{path}");
     }
     let mut al = console.logged_in().await;

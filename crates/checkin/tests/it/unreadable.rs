@@ -224,9 +224,11 @@ async fn on_sqlite() {
          INSERT INTO checkins SELECT max(ms) + 1, 0, max(ms) + 1, {latest}, {place}, 1, NULL FROM checkins;
          UPDATE checkpoint SET appended = appended + 3"
     ));
+    change(&format!("UPDATE users SET first_name = CAST(x'ff' AS TEXT) WHERE id = {latest}"));
     let latest_checkins = scene.get("/api/checkins/latest?limit=2").await;
     let list = latest_checkins.json();
     assert!(latest_checkins.status == 200 && list[0]["starRating"] == 1, "{list}");
+    assert!(list[0].get("firstName").is_none(), "{list}");
     assert_eq!(list.as_array().unwrap().len(), 2);
     scene.site.count_all();
     let letters = scene.site.run("dead-letters", &["list"]).stdout;

@@ -1,5 +1,6 @@
 //! Accounts.
 
+use std::collections::HashMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use async_trait::async_trait;
@@ -51,6 +52,14 @@ impl Users for MemoryStorage {
     async fn name(&self, id: UserId) -> Result<Option<Name>> {
         let user = self.user(id).await?;
         Ok(user.map(|user| Name { first: user.first_name, last: user.last_name }))
+    }
+
+    async fn names(&self, ids: &[UserId]) -> Result<HashMap<UserId, Name>> {
+        let mut names = HashMap::new();
+        for &id in ids {
+            names.extend(self.name(id).await?.map(|name| (id, name)));
+        }
+        Ok(names)
     }
 
     async fn credentials(&self, id: UserId) -> Result<Option<Credentials>> {

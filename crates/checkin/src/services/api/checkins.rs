@@ -14,6 +14,7 @@ use crate::http::document::{LoginNeeded, Problems};
 use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::parameters;
 use crate::storage::{HistoryPosition, StorageError};
+use crate::usecases::named_checkins::with_names;
 use crate::usecases::whereabouts::Visible;
 
 parameters! {
@@ -71,7 +72,7 @@ pub(super) async fn latest(
     shown(&api, &visitor, &page, read, |checkin| checkin.id).await
 }
 
-/// Returns a page of check-ins without those of people who hide.
+/// Returns a page of check-ins with the names of their users, without those of people who hide.
 async fn shown<C: Cursor + Copy, F, const USUAL: u64>(
     api: &Api,
     visitor: &Visitor,
@@ -85,5 +86,6 @@ where
     let about = |checkin: &Checkin| (checkin.user, position(checkin));
     let Visible { records, next } =
         api.whereabouts.fill(visitor.id, page.range(), read, about).await?;
-    Ok(page.page(records.into_iter().map(CheckinView::from).collect(), next))
+    let named = with_names(&*api.stores.users, records).await?;
+    Ok(page.page(named.into_iter().map(CheckinView::from).collect(), next))
 }

@@ -16,12 +16,13 @@ use super::state::{Api, Stores, now_ms};
 use super::visitor::Onlooker;
 use crate::domain::number::decimal;
 use crate::domain::words::words;
-use crate::domain::{Category, Checkin, DetailsSection, Location, LocationId, Name, Weekday};
+use crate::domain::{Category, Checkin, DetailsSection, Location, LocationId, Weekday};
 use crate::http::document::{LoginNeeded, Missing, Problems};
 use crate::http::{Cached, Parameters, Problem, RequestAddress};
 use crate::input::{Documented, Given, Input, parameters};
 use crate::storage::{HistoryPosition, Position, Ranked};
 use crate::usecases::locations;
+use crate::usecases::named_checkins::with_names;
 use crate::usecases::whereabouts::Visible;
 
 /// The figures of a location change with each check-in.
@@ -160,9 +161,8 @@ pub(super) async fn visitors(
     let about = |checkin: &Checkin| (checkin.user, HistoryPosition::from(checkin));
     let Visible { records, next } =
         api.whereabouts.fill(visitor.id, paging.range(), read, about).await?;
-    let visits = locations::with_names(&**users, records).await?.into_iter();
-    let show = |(checkin, name): (Checkin, Option<Name>)| Some(VisitView::new(&checkin, name?));
-    let page: Paged<Option<VisitView>> = paging.page(visits.map(show).collect(), next);
+    let visits = with_names(&**users, records).await?.into_iter().map(VisitView::of).collect();
+    let page: Paged<Option<VisitView>> = paging.page(visits, next);
     // Users that no longer exist are left out.
     Ok(page.without_gaps())
 }

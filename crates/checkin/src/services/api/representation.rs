@@ -8,10 +8,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    Category, Checkin, DetailsSection, Location, LocationDetails, LocationId, Name, OpeningHours,
-    Social, Statistics, User, UserId, Website, Weekday,
+    Category, Checkin, DetailsSection, Location, LocationDetails, LocationId, OpeningHours, Social,
+    Statistics, User, UserId, Website, Weekday,
 };
 use crate::usecases::locations::DescribedLocation;
+use crate::usecases::named_checkins::NamedCheckin;
 use crate::usecases::whereabouts::Hidden;
 
 /// A user.
@@ -241,6 +242,11 @@ pub(super) struct CheckinView {
     id: String,
     #[schema(minimum = 1)]
     user_id: u64,
+    /// The name of the user. Absent in a history, which has one user, and if the user does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_name: Option<String>,
     #[schema(minimum = 1)]
     location_id: u64,
     #[schema(minimum = 0, maximum = 5)]
@@ -261,6 +267,8 @@ impl From<Checkin> for CheckinView {
         Self {
             id: checkin.id.to_string(),
             user_id: checkin.user.get(),
+            first_name: None,
+            last_name: None,
             location_id: checkin.location.get(),
             star_rating: checkin.stars.get(),
             timestamp: checkin.time_ms,
@@ -270,8 +278,15 @@ impl From<Checkin> for CheckinView {
     }
 }
 
+impl From<NamedCheckin> for CheckinView {
+    fn from(NamedCheckin { checkin, name }: NamedCheckin) -> Self {
+        let (first_name, last_name) = name.map(|name| (name.first, name.last)).unzip();
+        Self { first_name, last_name, ..checkin.into() }
+    }
+}
+
 /// Returns a check-in as the data of an event.
-pub(super) fn event_data(checkin: &Checkin) -> String {
+pub(super) fn event_data(checkin: &NamedCheckin) -> String {
     // A few numbers and texts can always be serialized.
     serde_json::to_string(&CheckinView::from(checkin.clone())).unwrap_or_default()
 }
@@ -295,15 +310,17 @@ pub(super) struct VisitView {
 }
 
 impl VisitView {
-    pub(super) fn new(checkin: &Checkin, name: Name) -> Self {
-        Self {
+    /// Returns `None` if the user does not exist.
+    pub(super) fn of(NamedCheckin { checkin, name }: NamedCheckin) -> Option<Self> {
+        let name = name?;
+        Some(Self {
             user_id: checkin.user.get(),
             first_name: name.first,
             last_name: name.last,
             timestamp: checkin.time_ms,
             star_rating: checkin.stars.get(),
-            comment: checkin.comment.as_ref().map(ToString::to_string),
-        }
+            comment: checkin.comment.map(|comment| comment.to_string()),
+        })
     }
 }
 

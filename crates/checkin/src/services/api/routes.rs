@@ -11,7 +11,7 @@ use super::{checkins, export, locations, nearby, statistics, stream, users, weat
 use crate::http::ClientLimits;
 use crate::metrics::ProcessMetrics;
 use crate::usecases::accounts::Accounts;
-use crate::usecases::feed::{Feed, FeedMetrics, MAX_CLIENTS};
+use crate::usecases::feed::{Feed, FeedMetrics, MAX_CLIENTS, Source};
 use crate::usecases::look_ups::LookUps;
 use crate::usecases::nearby::NearbyLocations;
 use crate::usecases::newcomers::Newcomers;
@@ -44,6 +44,11 @@ pub fn router(
 ) -> OpenApiRouter {
     let ApiSettings { upstream, lookup_rate, newcomer_rate } = settings;
     let whereabouts = Whereabouts::new(stores.privacy.clone());
+    let source = Source {
+        log: stores.log.clone(),
+        users: stores.users.clone(),
+        whereabouts: whereabouts.clone(),
+    };
     let refused = metrics.throttled.newcomers.clone();
     let feed = FeedMetrics {
         open: metrics.event_streams.clone(),
@@ -53,7 +58,7 @@ pub fn router(
         accounts,
         nearby: NearbyLocations::new(stores.directory.clone()),
         weather: WeatherLookup::new(stores.locations.clone(), stores.weather.clone(), upstream),
-        feed: Feed::new(stores.log.clone(), whereabouts.clone(), stream::event, MAX_CLIENTS, feed),
+        feed: Feed::new(source, stream::event, MAX_CLIENTS, feed),
         newcomers: Newcomers::new(stores.privacy.clone(), newcomer_rate, refused),
         look_ups: LookUps::new(lookup_rate, metrics.throttled.lookups.clone()),
         whereabouts,

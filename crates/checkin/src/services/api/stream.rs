@@ -17,12 +17,12 @@ use tokio_util::task::AbortOnDropHandle;
 use super::representation::event_data;
 use super::state::Api;
 use super::visitor::Onlooker;
-use crate::domain::Checkin;
 use crate::http::document::{LoginNeeded, Problems};
 use crate::http::{Parameters, Problem, RequestAddress, RequestOrigin, StreamPlaces};
 use crate::input::parameters;
 use crate::storage::LogPosition;
 use crate::usecases::feed::{Listener, News};
+use crate::usecases::named_checkins::NamedCheckin;
 
 /// A comment. Without a message from time to time, proxies could close the connection as idle.
 const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
@@ -111,7 +111,7 @@ fn events(
 }
 
 /// Writes a check-in as an event. JSON has no line breaks between its parts and escapes those in texts.
-pub(super) fn event(position: &LogPosition, checkin: &Checkin) -> Bytes {
+pub(super) fn event(position: &LogPosition, checkin: &NamedCheckin) -> Bytes {
     let data = event_data(checkin);
     format!("id: {position}\nevent: checkin\ndata: {data}\n\n").into()
 }

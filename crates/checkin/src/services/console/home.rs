@@ -9,7 +9,7 @@ use super::client::Visitor;
 use super::page::{Frame, Page};
 use super::refusal::Refusal;
 use super::routes::Console;
-use super::views::{Checkin, FullName, Place};
+use super::views::{Checkin, Place};
 use super::walk_through::{Exchange, Walk};
 
 /// The number of popular places.
@@ -71,14 +71,9 @@ async fn latest(visitor: &Visitor) -> Result<Option<Vec<NamedCheckin>>, Refusal>
 
 /// Returns `None` if the user or the place does not exist: then the check-in is a dead letter, or will be one.
 async fn named(visitor: &Visitor, checkin: Checkin) -> Result<Option<NamedCheckin>, Refusal> {
-    let (person, place) = (
-        format!("/api/user/{}/fullname", checkin.user_id),
-        format!("/api/location/{}", checkin.location_id),
-    );
-    match futures_util::try_join!(visitor.get(&person), visitor.get(&place)) {
-        Ok((FullName { full_name: person }, Place { name: place, .. })) => {
-            Ok(Some(NamedCheckin { checkin, person, place }))
-        }
+    let Some(person) = checkin.person() else { return Ok(None) };
+    match visitor.get(&format!("/api/location/{}", checkin.location_id)).await {
+        Ok(Place { name: place, .. }) => Ok(Some(NamedCheckin { checkin, person, place })),
         Err(refusal) if refusal.status == StatusCode::NOT_FOUND => Ok(None),
         Err(refusal) => Err(refusal),
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::map_view::Point;
 use super::time::Moment;
-use crate::domain::Website;
+use crate::domain::{Name, Website};
 
 /// How the browsers of people name themselves. Several name others, too, so the order matters.
 const BROWSERS: [(&str, &str); 7] = [
@@ -106,7 +106,9 @@ pub(super) struct Visit {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Checkin {
     pub(super) id: String,
-    pub(super) user_id: u64,
+    /// The name of the user, unless the list is that of one user, or there is no such user.
+    first_name: Option<String>,
+    last_name: Option<String>,
     pub(super) location_id: u64,
     pub(super) star_rating: u8,
     timestamp: u64,
@@ -122,13 +124,6 @@ pub(super) struct Person {
     pub(super) first_name: String,
     pub(super) last_name: String,
     pub(super) num_checkins: Option<u64>,
-}
-
-/// The name of a user.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct FullName {
-    pub(super) full_name: String,
 }
 
 /// The statistics of the visitor.
@@ -254,6 +249,12 @@ impl Visit {
 impl Checkin {
     pub(super) fn at(&self) -> Moment {
         Moment(self.timestamp)
+    }
+
+    /// Returns the name of the user, if the list has it.
+    pub(super) fn person(&self) -> Option<String> {
+        let (first, last) = (self.first_name.clone()?, self.last_name.clone()?);
+        Some(Name { first, last }.full())
     }
 }
 
