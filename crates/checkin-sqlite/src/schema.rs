@@ -2,11 +2,13 @@
 
 use sqlite_writer::rusqlite::{self, Connection};
 
+use crate::users;
+
 const SCHEMA: &str = include_str!("schema/schema.sql");
 
 /// The statements that upgrade each version to the next one, from version 1 on. This list only grows.
 /// The file keeps its version as `user_version`; 0 is a file without tables.
-const UPGRADES: [&str; 12] = [
+const UPGRADES: [&str; 13] = [
     include_str!("schema/from_version_1.sql"),
     include_str!("schema/from_version_2.sql"),
     include_str!("schema/from_version_3.sql"),
@@ -19,10 +21,14 @@ const UPGRADES: [&str; 12] = [
     include_str!("schema/from_version_10.sql"),
     include_str!("schema/from_version_11.sql"),
     include_str!("schema/from_version_12.sql"),
+    include_str!("schema/from_version_13.sql"),
 ];
 
 /// The version of the tables.
 pub(super) const SCHEMA_VERSION: i64 = UPGRADES.len() as i64 + 1;
+
+/// The last version whose accounts were indexed under their addresses in lower case only.
+const LOWER_CASE_ONLY: i64 = 13;
 
 /// The program that made the tables of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +80,9 @@ pub(super) fn make_tables(connection: &Connection) -> rusqlite::Result<Tables> {
             }
         }
         connection.execute_batch(SCHEMA)?;
+        if (1..=LOWER_CASE_ONLY).contains(&found) {
+            users::index_again(connection)?;
+        }
         connection.execute_batch(
             "INSERT OR IGNORE INTO checkpoint (one, ms, seq, appended, counted)
              SELECT 1, 0, 0, count(*), 0 FROM checkins",

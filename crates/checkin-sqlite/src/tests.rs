@@ -466,6 +466,37 @@ async fn tables_of_version_11_are_upgraded() {
     assert_eq!(storage.audit().await.unwrap().different, 0);
 }
 
+/// A file of version 13, whose accounts were indexed under their own forms of addresses.
+#[tokio::test]
+async fn tables_of_version_13_are_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    let storage = SqliteStorage::open(database.clone()).await.unwrap();
+    let (mixed, composed) = ("e\u{301}\u{eb}@example.com", "\u{e9}\u{eb}@example.com");
+    let (one, other) = ("Zoe\u{308}@example.com", "Zo\u{eb}@example.com");
+    let addresses = [mixed, one, "four@example.com", "five@example.com"];
+    let users: Vec<_> = (1..).zip(addresses).map(|(id, email)| user(id, email)).collect();
+    storage.load_users(&users).await.unwrap();
+    let older = format!(
+        "UPDATE accounts SET email_canonical = lower(email);
+         UPDATE accounts SET email = '{other}', email_canonical = 'zo\u{eb}@example.com' WHERE id = 3;
+         UPDATE accounts SET email = 'no address', email_canonical = '\u{eb}' WHERE id = 4;
+         PRAGMA user_version = 13"
+    );
+    database.write(move |connection| connection.execute_batch(&older)).await.unwrap();
+
+    let storage = SqliteStorage::open(database).await.unwrap();
+    let owner = async |email: &str| {
+        let found = storage.user_by_email(&email.parse().unwrap()).await.unwrap();
+        found.map(|user| user.id.get())
+    };
+    for (email, id) in [(mixed, 1), (composed, 1), (one, 2), (other, 3)] {
+        assert_eq!(owner(email).await, Some(id), "{email}");
+    }
+    let again = storage.register(new_user(composed)).await.unwrap();
+    assert_eq!(again, Registered::EmailTaken);
+}
+
 /// Dropping the last handle returns when the file is closed, even if a write was cancelled and has not
 /// run yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

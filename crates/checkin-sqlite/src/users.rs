@@ -245,6 +245,26 @@ fn of_first<T>(
     keys.iter().find_map(|key| find(key).transpose()).transpose()
 }
 
+/// Indexes accounts of earlier versions under the form in which addresses are compared. Where two accounts have the
+/// same, the second one stays under its own form.
+pub(super) fn index_again(connection: &Connection) -> rusqlite::Result<()> {
+    // Other addresses have one form only.
+    let sql = "SELECT id, email FROM accounts WHERE email_canonical GLOB '*[^ -~]*' ORDER BY id";
+    let mut statement = connection.prepare(sql)?;
+    let found =
+        statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1).ok())))?;
+    let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+    let sql = "UPDATE OR IGNORE accounts SET email_canonical = ?2 WHERE id = ?1";
+    let mut update = connection.prepare(sql)?;
+    for (id, email) in found {
+        let email = email.and_then(|email| Email::stored(&email).ok());
+        if let Some(email) = email {
+            update.execute(params![id, email.canonical()])?;
+        }
+    }
+    Ok(())
+}
+
 /// Inserts an account whose address nobody has. Returns false if the id is taken.
 pub(super) fn insert(connection: &Connection, user: &User) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO accounts (id, first_name, last_name, email, email_canonical, password,

@@ -1,5 +1,6 @@
 //! The composition root: turns settings into services. The backends are named only here.
 
+mod account_findings;
 mod diagnosis;
 mod embedded;
 mod observe;

@@ -7,24 +7,18 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 
+use super::account_findings::account_findings;
 use super::embedded::{Examination, examine};
 use super::session_stores::session_findings;
 use crate::config::{Common, Lifetimes, shown_time};
-use crate::domain::PasswordScheme;
 use crate::session_secret;
-use crate::storage::{AuditReport, Audited, Difference, Fault, Finding, Status, Storage};
+use crate::storage::{AuditReport, Audited, Difference, Fault, Finding, Storage};
 use crate::telemetry::chain;
 use crate::usecases::demo_account::is_open_operator;
-
-/// The number of accounts that are read at once.
-const PAGE: usize = 500;
 
 /// What is wrong with a demo account that is an operator's.
 pub(crate) const OPEN_OPERATOR: &str =
     "the demo account is an operator's, and everybody knows its password";
-
-/// The maximum number of accounts that a finding names.
-const MAX_NAMED: usize = 10;
 
 /// Returns what is found about the settings and the store. With `verify`, all check-ins are counted again.
 pub async fn diagnose(config: &Common, verify: bool) -> Vec<Finding> {
@@ -46,7 +40,7 @@ pub(super) async fn diagnose_within(
     // The slower one comes later: it reads each account, or each session.
     let parts = [
         state_findings(store).boxed(),
-        async { Ok(Vec::from_iter(password_finding(store).await?)) }.boxed(),
+        account_findings(store).boxed(),
         session_findings(&config).boxed(),
     ];
     for part in parts {
@@ -115,7 +109,7 @@ async fn of_store(
     verify: bool,
 ) -> anyhow::Result<Vec<Finding>> {
     let mut findings = state_findings(store).await?;
-    findings.extend(password_finding(store).await?);
+    findings.extend(account_findings(store).await?);
     findings.extend(session_findings(config).await?);
     if verify {
         findings.extend(audit_findings(&store.audit().await?));
@@ -146,36 +140,6 @@ async fn state_findings(store: &dyn Storage) -> anyhow::Result<Vec<Finding>> {
         ));
     }
     Ok(findings)
-}
-
-/// Returns a finding if there are accounts whose stored password hash no login verifies.
-async fn password_finding(store: &dyn Storage) -> anyhow::Result<Option<Finding>> {
-    let (mut after, mut named, mut number) = (None, Vec::new(), 0_u64);
-    loop {
-        let page = store.users_after(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        let unusable =
-            page.iter().filter(|user| user.password.scheme() == PasswordScheme::Unusable);
-        for user in unusable {
-            if store.standing(user.id).await?.status == Status::Deleted {
-                continue;
-            }
-            number += 1;
-            named.extend((named.len() < MAX_NAMED).then(|| format!("user {}", user.id)));
-        }
-    }
-    let named = named.join(", ");
-    Ok((number > 0).then(|| {
-        Finding::warning(
-            format!(
-                "accounts with a password hash that no login verifies, because its kind is unknown or because \
-                 it costs too much: {number} ({named}{})",
-                if number > MAX_NAMED as u64 { ", …" } else { "" }
-            ),
-            "set a new password with `checkin users passwd ID`, unless the account is locked on purpose",
-        )
-    }))
 }
 
 fn audit_findings(audit: &AuditReport) -> Vec<Finding> {

@@ -245,11 +245,9 @@ impl Revocation {
     async fn due(&self, searches: &[Search]) -> Result<Due, StorageError> {
         let mut due = Due::default();
         for search in searches {
-            let account = readable(self.users.credentials(search.user).await)?;
-            let Some(Credentials { id, email, standing, .. }) = account else { continue };
-            due.deleted.extend((standing.status == Status::Deleted).then_some(id));
-            let outdated = Outdated::before(standing.epoch).except(standing.kept);
-            due.outdated.insert(email.canonical(), outdated);
+            if let Some(account) = readable(self.users.credentials(search.user).await)? {
+                due.add(account);
+            }
         }
         Ok(due)
     }
@@ -263,6 +261,19 @@ impl Revocation {
             }
         }
         Ok(())
+    }
+}
+
+impl Due {
+    fn add(&mut self, Credentials { id, email, standing, .. }: Credentials) {
+        self.deleted.extend((standing.status == Status::Deleted).then_some(id));
+        let outdated = Outdated::before(standing.epoch).except(standing.kept);
+        let known = self.outdated.entry(email.canonical()).or_default();
+        // Two accounts of an earlier version may share this name (`Email::index_keys`), and nothing tells which of them a
+        // session belongs to. Rather one too many ends than one too few.
+        if known.epoch <= outdated.epoch {
+            *known = outdated;
+        }
     }
 }
 
@@ -315,5 +326,41 @@ impl Error for SearchError {
 impl fmt::Debug for Revocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Revocation").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::PasswordHash;
+    use crate::storage::Standing;
+
+    fn account(id: u64, email: &str, epoch: u64, kept: &str) -> Credentials {
+        let kept = Some(kept.to_owned());
+        Credentials {
+            id: id.try_into().unwrap(),
+            email: email.parse().unwrap(),
+            password: PasswordHash::stored("!"),
+            standing: Standing { epoch, kept, ..Standing::default() },
+        }
+    }
+
+    #[test]
+    fn of_accounts_that_share_a_name_the_higher_epoch_holds() {
+        let one = account(1, "zo\u{eb}@example.com", 5, "one");
+        let two = account(2, "zoe\u{308}@example.com", 2, "two");
+        let other = account(3, "al@example.com", 0, "other");
+        let named = |name: &str, epoch, kept: &str| {
+            (name.to_owned(), Outdated::before(epoch).except(Some(kept.to_owned())))
+        };
+        let expected = HashMap::from([
+            named("zo\u{eb}@example.com", 5, "one"),
+            named("al@example.com", 0, "other"),
+        ]);
+        for accounts in [[one.clone(), two.clone(), other.clone()], [other, two, one]] {
+            let mut due = Due::default();
+            accounts.into_iter().for_each(|account| due.add(account));
+            assert_eq!(due.outdated, expected);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
+use sqlite_writer::rusqlite::Connection;
 #[cfg(feature = "external-tests")]
 use testkit::Method;
 use testkit::{Client, Response};
@@ -60,6 +61,43 @@ async fn a_store_of_schema_version_2_is_taken_over() {
     assert_eq!(doctor.code, 0, "{}", doctor.stdout);
     assert!(doctor.stdout.contains("7 check-ins"), "{}", doctor.stdout);
     assert!(doctor.stdout.contains("6 counted, 0 waiting, 1 dead"), "{}", doctor.stdout);
+}
+
+const COMPOSED: &str = "zo\u{eb}@example.com";
+const DECOMPOSED: &str = "zoe\u{308}@example.com";
+const MIXED: &str = "e\u{301}\u{eb}@example.com";
+
+/// Two accounts of an earlier version with one address, in two forms of Unicode.
+#[tokio::test]
+async fn accounts_that_share_an_address_are_named_on_sqlite() {
+    let site = Site::sqlite();
+    let file = Connection::open(site.file()).unwrap();
+    for (id, email) in [(5, COMPOSED), (6, DECOMPOSED)] {
+        let sql = "UPDATE users SET email = ?2, email_canonical = ?2 WHERE id = ?1";
+        file.execute(sql, (id, email)).unwrap();
+    }
+    let doctor = site.run("doctor", &[]);
+    let named = "their Unicode form only, with which they share their sessions and their attempts: 1 (user 6)";
+    assert!(doctor.stdout.contains(named), "{}", doctor.stdout);
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn accounts_that_share_an_address_or_are_hidden_are_named_on_redis() {
+    let site = Site::redis();
+    for (id, email) in [("5", COMPOSED), ("6", DECOMPOSED), ("7", MIXED)] {
+        let _: i64 = site.redis_cli(&["HSET", &format!("ncc:user:{id}"), "email", email]);
+        let _: i64 = site.redis_cli(&["HSET", "ncc:users:email", email, id]);
+    }
+    let hidden = "under one Unicode form of their addresses only: 1 (user 7)";
+    let doctor = site.run("doctor", &[]).stdout;
+    for named in ["with which they share their sessions and their attempts: 1 (user 6)", hidden] {
+        assert!(doctor.contains(named), "{doctor}");
+    }
+    // As it advises.
+    let _: i64 = site.redis_cli(&["HSETNX", "ncc:users:email", "\u{e9}\u{eb}@example.com", "7"]);
+    let doctor = site.run("doctor", &[]).stdout;
+    assert!(!doctor.contains(hidden), "{doctor}");
 }
 
 /// A check-in that an older receiver accepted, and whose client sends it again after the upgrade.

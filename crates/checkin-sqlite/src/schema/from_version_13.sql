@@ -1,0 +1,1 @@
+-- Accounts are indexed under another form of their addresses, which `users::index_again` writes: SQLite does not know it.
