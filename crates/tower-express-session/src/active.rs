@@ -311,6 +311,15 @@ impl ActiveSession {
         accounts.account_of(&self.state().record.as_ref()?.attributes)
     }
 
+    /// Returns whether the session has an account from which the layer cannot tell a name.
+    pub(crate) fn has_unnamed_account(&self) -> bool {
+        let state = self.state();
+        let (accounts, record) = (self.context.accounts(), state.record.as_ref());
+        accounts
+            .zip(record)
+            .is_some_and(|(accounts, record)| accounts.is_unnamed(&record.attributes))
+    }
+
     /// Returns whether this request logged an account in, out or over to another one, if the layer keeps
     /// an index of accounts.
     pub(crate) fn has_new_account(&self) -> bool {

@@ -341,8 +341,9 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
 
 impl<S: AccountStore, F> SessionLayerBuilder<S, F> {
     /// Keeps an index of each account's sessions in the store, so that they can be listed and
-    /// revoked. The argument is the name of the attribute that holds the account, or
-    /// [`AccountOptions`] with more settings. See [`AccountSessions`].
+    /// revoked. The argument is the name of the attribute that holds the account, as a text or a
+    /// number, or [`AccountOptions`] with more settings, such as the name in an object. See
+    /// [`AccountSessions`].
     ///
     /// A session is indexed when a handler sets the attribute, and again when the session is
     /// touched. The response to a login waits for this; if the store fails, the failure is logged

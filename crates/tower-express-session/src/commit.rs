@@ -96,8 +96,14 @@ async fn store(
             context.touch_in_background(id, ttl, session.account());
         }
     }
-    if has_new_account && let (Some(account), Some(ttl)) = (session.account(), ttl) {
-        context.index_login(id, ttl, &account).await;
+    if has_new_account {
+        match (session.account(), ttl) {
+            (Some(account), Some(ttl)) => context.index_login(id, ttl, &account).await,
+            (None, _) if session.has_unnamed_account() => tracing::warn!(
+                "a login is in no index: the account must be a text or a number, or AccountOptions::named_by must be set"
+            ),
+            _ => {}
+        }
     }
     Ok(())
 }

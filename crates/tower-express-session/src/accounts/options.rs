@@ -103,6 +103,12 @@ impl AccountOptions {
         (!name.is_empty() && name.len() <= MAX_ACCOUNT_BYTES).then_some(name)
     }
 
+    /// Returns whether the attribute is an object, a list or a truth value, and no function names the account.
+    pub(super) fn is_unnamed(&self, attributes: &Attributes) -> bool {
+        let json = attributes.get(self.attribute.as_bytes());
+        self.name.is_none() && json.is_some_and(|json| json.starts_with(['{', '[', 't', 'f']))
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         match self.max_sessions {
             1..=MAX_INDEXED | usize::MAX => Ok(()),
@@ -128,5 +134,31 @@ impl From<&str> for AccountOptions {
 impl fmt::Debug for AccountOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccountOptions").field("attribute", &self.attribute).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Reading, Record};
+
+    #[test]
+    fn an_account_without_a_name_is_noticed() {
+        let (plain, named) = (AccountOptions::new("user"), AccountOptions::new("user"));
+        let named = named.named_by(|_| None);
+        for (attribute, is_unnamed) in [
+            (r#","user":{"id":7}"#, true),
+            (r#","user":[7]"#, true),
+            (r#","user":true"#, true),
+            (r#","user":null"#, false),
+            (r#","user":7"#, false),
+            (r#","user":"al""#, false),
+            ("", false),
+        ] {
+            let stored = format!(r#"{{"cookie":{{}}{attribute}}}"#).into();
+            let record = Record::parse(&stored, Reading::Verbatim, 0.0).unwrap().unwrap();
+            assert_eq!(plain.is_unnamed(&record.attributes), is_unnamed, "{attribute}");
+            assert!(!named.is_unnamed(&record.attributes), "{attribute}");
+        }
     }
 }

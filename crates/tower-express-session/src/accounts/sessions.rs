@@ -371,6 +371,10 @@ impl AccountSessions {
         self.0.options.account_of(attributes)
     }
 
+    pub(crate) fn is_unnamed(&self, attributes: &Attributes) -> bool {
+        self.0.options.is_unnamed(attributes)
+    }
+
     pub(crate) fn attribute(&self) -> &str {
         self.0.options.attribute()
     }
