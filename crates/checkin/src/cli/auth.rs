@@ -72,8 +72,8 @@ pub(super) struct Logins {
     passwords: PasswordRules,
 
     /// Maximum number of requests per second of one session that log in or out, change a password, list
-    /// or end sessions, with bursts of ten times as many. Without a session, ten times as many of one
-    /// network address. 0 means unlimited
+    /// or end sessions, with bursts of ten times as many. Requests without a session are limited to
+    /// ten times as many per network address. 0 means unlimited
     #[arg(
         long,
         env = "CHECKIN_REQUEST_RATE",

@@ -56,7 +56,7 @@ pub(super) struct Maps {
     map_tiles_url: Option<TilesUrl>,
 
     /// The text below maps with tiles, as the owner of the tiles asks for it, such as "© OpenStreetMap
-    /// contributors". Needs --map-tiles-url
+    /// contributors". It needs --map-tiles-url
     #[arg(long, env = "CHECKIN_MAP_ATTRIBUTION", value_name = "TEXT")]
     map_attribution: Option<String>,
 }

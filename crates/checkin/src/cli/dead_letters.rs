@@ -42,7 +42,7 @@ enum Action {
     /// Lists the entries of the log that cannot be applied, with the reasons
     #[command(after_help = LIST_EXAMPLES)]
     List {
-        /// Prints one JSON object a line
+        /// Prints one JSON object per line
         #[arg(long)]
         json: bool,
     },

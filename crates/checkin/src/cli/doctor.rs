@@ -30,7 +30,7 @@ pub(super) struct Options {
     #[arg(long)]
     verify: bool,
 
-    /// Prints one JSON object a line
+    /// Prints one JSON object per line
     #[arg(long)]
     json: bool,
 

@@ -60,7 +60,7 @@ pub(super) struct Options {
     )]
     duration: Duration,
 
-    /// The number of users of the store that check in, in turn; those with the lowest ids
+    /// Number of users that check in, one after the other: the users of the store with the lowest ids
     #[arg(
         long,
         env = "CHECKIN_GENERATE_USERS",

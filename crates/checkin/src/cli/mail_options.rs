@@ -17,7 +17,7 @@ use crate::telemetry::chain;
 pub(super) struct MailOptions {
     /// An SMTP server that sends messages: smtps://[user@]host[:port] (TLS, port 465) or
     /// smtp://[user@]host[:port] (STARTTLS, port 587; on localhost, 127.0.0.1 and [::1] without TLS,
-    /// port 25). Needs --mail-from and --public-url. Default: no messages are sent, and nobody can reset
+    /// port 25). It needs --mail-from and --public-url. Default: no messages are sent, and nobody can reset
     /// a forgotten password
     #[arg(long, env = "CHECKIN_MAIL_URL", hide_env_values = true, value_name = "URL")]
     mail_url: Option<MailUrl>,
@@ -28,7 +28,7 @@ pub(super) struct MailOptions {
 
     /// Instead of --mail-url, a program that sends a message, with its arguments, separated by blanks, such
     /// as "/usr/sbin/sendmail -t". It reads the whole message from standard input, finds the receiver in it,
-    /// and ends with 0 within 30s. Needs --mail-from and --public-url
+    /// and ends with 0 within 30s. It needs --mail-from and --public-url
     #[arg(long, env = "CHECKIN_MAIL_COMMAND", hide_env_values = true, value_name = "PROGRAM")]
     mail_command: Option<MailCommand>,
 

@@ -66,9 +66,9 @@ pub(super) struct Counting {
     )]
     lease: Duration,
 
-    /// How long check-ins stay in the histories at least. Older ones are removed and stay in the figures,
-    /// when they have left the log; on Redis, nothing leaves the log without --max-log-length. 0 keeps
-    /// them for ever
+    /// Minimum time that check-ins stay in the histories, such as 90d. Older ones that have left the log
+    /// are removed, and stay in the figures. On Redis, nothing leaves the log without --max-log-length.
+    /// 0 keeps them for ever; otherwise it must be at least 36d
     #[arg(
         long,
         env = "CHECKIN_KEEP_HISTORY",

@@ -48,7 +48,7 @@ pub(super) struct Options {
 /// The limits of the receiver, also inside `checkin up`.
 #[derive(Args, Debug)]
 pub(super) struct Limits {
-    /// Refuses a check-in that repeats one of the same user within this time. 0 refuses none
+    /// Refuses a check-in that is identical to one of the same user within this time. 0 refuses none
     #[arg(
         long,
         env = "CHECKIN_DUPLICATE_WINDOW",

@@ -58,7 +58,7 @@ struct Filter {
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<u64>,
 
-    /// Prints one JSON object a line
+    /// Prints one JSON object per line
     #[arg(long)]
     json: bool,
 }

@@ -62,7 +62,7 @@ enum Action {
         #[arg(long, value_name = "ID|EMAIL")]
         user: Option<AccountArgument>,
 
-        /// Prints one JSON object a line
+        /// Prints one JSON object per line
         #[arg(long)]
         json: bool,
     },

@@ -156,7 +156,7 @@ enum Action {
     /// Lists all accounts, in the order of their ids
     #[command(after_help = LIST_EXAMPLES)]
     List {
-        /// Prints one JSON object a line
+        /// Prints one JSON object per line
         #[arg(long)]
         json: bool,
     },

@@ -162,8 +162,8 @@ pub struct Common {
     )]
     pub keep_security_events: Duration,
 
-    /// Maximum number of security events that are kept, and of failed logins beside them. The oldest
-    /// ones are removed
+    /// Maximum number of security events that are kept, and of failed logins, which are counted apart. The
+    /// oldest ones are removed
     #[arg(
         long,
         global = true,

@@ -48,7 +48,7 @@ pub(crate) enum AdministrationError {
     NoSession,
     /// There is no such account, or it is deleted.
     NoAccount,
-    /// An operator cannot disable the own account, because nobody might be left to enable it.
+    /// Operators cannot disable their own account, because nobody might be left to enable it.
     OwnAccount,
     /// The store failed.
     Storage(StorageError),

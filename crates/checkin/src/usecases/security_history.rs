@@ -164,7 +164,7 @@ impl FromStr for EventCursor {
             };
             Some(Self { list, position: EventPosition { ms: number(ms)?, seq: number(seq)? } })
         };
-        parse().ok_or("must be the next of a page")
+        parse().ok_or("must be the `next` of another page")
     }
 }
 

@@ -201,7 +201,7 @@ impl From<AdministrationError> for Problem {
             AdministrationError::NoAccount => Self::missing("account"),
             AdministrationError::NoSession => Self::missing("session"),
             AdministrationError::OwnAccount => {
-                Self::new(StatusCode::CONFLICT, "an operator cannot disable the own account")
+                Self::new(StatusCode::CONFLICT, "operators cannot disable their own account")
                     .field("id", "must not be the operator's own account")
             }
             AdministrationError::Storage(error) => error.into(),

@@ -86,7 +86,7 @@ pub(super) async fn end_session(visitor: Visitor, FormBody(form): FormBody) -> R
         None if form.contains_key("all") => ("/sessions".to_owned(), Notice::OtherSessionsEnded),
         None => {
             let problem = Problem::new(StatusCode::BAD_REQUEST, "the form names no session");
-            return problem.field("handle", "must be that of a session").into_response();
+            return problem.field("handle", "must be the handle of a session").into_response();
         }
     };
     changed(&visitor, visitor.send(Method::DELETE, &sessions, None).await, notice).await
