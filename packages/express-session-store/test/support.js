@@ -4,6 +4,7 @@
 // program of another engine.
 
 const { spawn } = require('node:child_process')
+const dgram = require('node:dgram')
 const { once } = require('node:events')
 const fs = require('node:fs')
 const net = require('node:net')
@@ -29,13 +30,45 @@ after(async () => {
   for (const end of started.reverse()) await end()
 })
 
+// The ports that are given out and those of their cluster buses are below the range of the local ports of outgoing
+// connections, and none of them is the bus of another one.
+const FIRST_PORT = 12000
+const BUS = 10000
+const PORTS_OF_A_BLOCK = 100
+
+const ports = freePorts()
+
+// Returns a port on which no program listens, nor on that of its cluster bus. No other test process gets it.
 async function freePort () {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
+  return (await ports.next()).value
+}
+
+async function * freePorts () {
+  for (let block = FIRST_PORT; block < FIRST_PORT + BUS; block += PORTS_OF_A_BLOCK) {
+    if (!await reserve(block + BUS)) continue
+    for (let port = block; port < block + PORTS_OF_A_BLOCK; port++) {
+      if (await isFree(port) && await isFree(port + BUS)) yield port
+    }
+  }
+  throw new Error('no port is free')
+}
+
+// Reserves a block of ports until this process ends: only one process at a time has the UDP port of this number. The tests in
+// Rust do the same.
+function reserve (number) {
+  const socket = dgram.createSocket('udp4').unref()
+  return new Promise((resolve) => {
+    socket.once('error', () => resolve(false))
+    socket.bind({ port: number, address: '127.0.0.1', exclusive: true }, () => resolve(true))
+  })
+}
+
+function isFree (port) {
+  const server = net.createServer()
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
 
 // Starts a server and resolves when it accepts connections.

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use tempfile::TempDir;
-use testkit::{Program, RedisServer};
+use testkit::{Program, RedisServer, free_port};
 
 use crate::harness::{Ended, PATIENCE, SECRET, Site, checkin};
 
@@ -375,7 +375,7 @@ fn a_bad_value_in_a_file_names_the_file() {
 #[test]
 fn stores_that_cannot_be_reached() {
     let desk = Desk::new();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let nobody = format!("127.0.0.1:{}", free_port());
     let url = format!("redis://al:{HUNTER}@{nobody}");
     let env = [("CHECKIN_STORE", url.as_str()), ("CHECKIN_SESSION_SECRET", HUNTER)];
     desk.fails(&["load", "--demo"], &env, &[&nobody]);
@@ -606,7 +606,7 @@ fn the_doctor_finds_what_is_wrong() {
 #[test]
 fn the_doctor_says_when_the_store_is_away() {
     let desk = Desk::new();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let nobody = format!("127.0.0.1:{}", free_port());
     let url = format!("redis://al:{HUNTER}@{nobody}");
     let away = desk.run(&["doctor", "--store", &url, "--session-secret", SECRET], &[]);
     assert_eq!(away.code, 1);

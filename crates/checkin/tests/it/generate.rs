@@ -1,9 +1,8 @@
 //! Check-ins at a rate, and what is in the log afterwards.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
-use testkit::{Program, Signal, wait_until};
+use testkit::{Program, Signal, free_port, wait_until};
 
 use crate::harness::{Ended, PATIENCE, Service, Site};
 
@@ -198,8 +197,7 @@ fn runs_that_cannot_begin() {
     let wrong = generate(&site, &auth, &receiver, &["--password", "hunter2"]);
     fails(wrong, &["user ", "password is wrong", "--password"]);
     fails(generate(&site, &auth, &receiver, &["--users", "1001"]), &["--users", "1000 users"]);
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = format!("http://{nobody}");
+    let nobody = format!("http://127.0.0.1:{}", free_port());
     let there = url(&receiver);
     fails(site.start("generate", &["--url", &nobody]), &["--url", &nobody]);
     let no_auth = ["--url", &there, "--auth-url", &nobody];

@@ -123,7 +123,7 @@ fn databases_and_the_number_of_partitions() {
 #[test]
 fn what_is_not_reached() {
     let desk = Desk::new();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = format!("127.0.0.1:{}", free_port());
     desk.may_pass(&format!("redis://al:hunter2@{nobody}"), &["refused", "start Redis"]);
     desk.may_pass("redis://no-such-host.invalid", &["cannot be resolved", "DNS"]);
     let server = RedisServer::start_with(&["--appendonly", "yes"]);
