@@ -47,32 +47,42 @@ pub(crate) async fn findings(redis: &Connection, replicas: u32) -> Vec<Finding> 
         inspect(&replication, "replication", "role", role);
     }
     findings.extend(sync_policy(&redis.client).await);
-    findings.extend(replication.filter(|_| replicas > 0).map(|info| connected(&info, replicas)));
+    let replication = replication.filter(|_| replicas > 0);
+    findings.extend(replication.as_ref().map(|info| connected(info, replicas)));
     findings.extend(clock_difference(redis).await);
-    findings.extend(of_replicas(redis, is_cluster).await);
+    let (of_replicas, never_masters) = of_replicas(redis, is_cluster).await;
+    findings.extend(of_replicas);
+    findings.extend(replication.and_then(|info| counted(&info, replicas, &never_masters)));
     findings
 }
 
-/// Returns the problems of the replicas that may become masters. None if `ROLE` is forbidden.
-async fn of_replicas(redis: &Connection, is_cluster: bool) -> Vec<Finding> {
+/// Returns the problems of the replicas that may become masters, and the addresses of the others, if there are replicas of
+/// both kinds. Nothing if `ROLE` is forbidden.
+async fn of_replicas(redis: &Connection, is_cluster: bool) -> (Vec<Finding>, Vec<String>) {
     let replicas = redis.client.replicas().await.unwrap_or_default();
     let of_replica = async |(address, replica): &(String, Client)| {
         of_replica(address, replica, is_cluster).await
     };
-    join_all(replicas.iter().map(of_replica)).await.concat()
+    let found = join_all(replicas.iter().map(of_replica)).await;
+    let never = replicas.into_iter().zip(&found).filter(|(_, found)| found.is_none());
+    let mut never_masters: Vec<String> = never.map(|((address, _), _)| address).collect();
+    if never_masters.len() == found.len() {
+        never_masters.clear();
+    }
+    (found.into_iter().flatten().flatten().collect(), never_masters)
 }
 
-async fn of_replica(address: &str, replica: &Client, is_cluster: bool) -> Vec<Finding> {
+/// Returns the problems of a replica, or `None` if it never becomes a master by itself.
+async fn of_replica(address: &str, replica: &Client, is_cluster: bool) -> Option<Vec<Finding>> {
     // It is no obstacle here that it is a replica, or a server of a cluster.
     match replica.check().await {
         Ok(()) | Err(Obstacle::Replica | Obstacle::Cluster) => {}
-        Err(obstacle) => return vec![of_obstacle(address, obstacle, is_cluster)],
+        Err(obstacle) => return Some(vec![of_obstacle(address, obstacle, is_cluster)]),
     }
     let section = async |name: &str| {
         let info = replica.call(&[b"INFO", name.as_bytes()]).await;
         info.ok().and_then(|info| text(info).ok()).unwrap_or_default()
     };
-    // Then it never becomes a master by itself.
     let stays_replica = if is_cluster {
         let setting = replica.call(&[b"CONFIG", b"GET", b"cluster-replica-no-failover"]).await;
         setting.ok().and_then(|setting| texts(setting).ok()?.pop()).is_some_and(|is| is == "yes")
@@ -80,7 +90,7 @@ async fn of_replica(address: &str, replica: &Client, is_cluster: bool) -> Vec<Fi
         Node(&section("replication").await).number("slave_priority") == Some(0)
     };
     if stays_replica {
-        return Vec::new();
+        return None;
     }
     let (memory, persistent) = (section("memory").await, section("persistence").await);
     let found =
@@ -92,7 +102,7 @@ async fn of_replica(address: &str, replica: &Client, is_cluster: bool) -> Vec<Fi
         problem.what =
             format!("on the replica {address}, which may become the master: {}", problem.what);
     }
-    problems
+    Some(problems)
 }
 
 /// Returns the finding about a replica that cannot be used.
@@ -264,6 +274,22 @@ fn connected(info: &Info, wanted: u32) -> Finding {
         ),
         "start the missing replicas, or lower --wait-replicas",
     )
+}
+
+/// Returns a finding if a write may be confirmed because of replicas that never become the master, while the next master
+/// does not have it.
+fn counted(info: &Info, wanted: u32, never_masters: &[String]) -> Option<Finding> {
+    let most = info.nodes().filter_map(|node| node.number("connected_slaves")).max()?;
+    (!never_masters.is_empty() && u64::from(wanted) < most).then(|| {
+        Finding::warning(
+            format!(
+                "for --wait-replicas {wanted}, Redis also counts replicas that never become the master ({}): the next \
+                 master may lack what was confirmed",
+                never_masters.join(", ")
+            ),
+            format!("set --wait-replicas to the number of all replicas of a master ({most})"),
+        )
+    })
 }
 
 /// Returns a finding if the append-only file of a server is not synced. None if `CONFIG` is forbidden.

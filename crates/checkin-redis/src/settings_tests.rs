@@ -1,8 +1,10 @@
 //! Tests of what the doctor finds in the settings of a server and in the permissions of a login.
 
+use std::time::Duration;
+
 use checkin_storage::{Finding, Health, Severity};
 use redis_link::redis;
-use testkit::{RedisCluster, RedisServer, Sentinel};
+use testkit::{RedisCluster, RedisServer, Sentinel, wait_until};
 
 use super::RedisStorage;
 use super::tests::{ask, patient, storage};
@@ -105,6 +107,64 @@ async fn a_diagnosis_finds_the_settings_of_replicas() {
     let unknown = findings.iter().find(|finding| finding.what.contains("cannot be examined"));
     assert_eq!(unknown.unwrap().severity, Severity::Warning, "{findings:?}");
     sentinel.replica().resume();
+}
+
+/// What such a replica has does not matter, and it is no help that it has what was confirmed.
+#[tokio::test]
+async fn a_diagnosis_knows_replicas_that_never_become_the_master() {
+    let sentinel = Sentinel::start_with(2, 1);
+    let warnings = async |wait: u32| {
+        let storage = RedisStorage::new(patient(&sentinel.url()), "ncc", 1);
+        let storage = storage.wait_for_replicas(wait, Duration::from_millis(100)).unwrap();
+        let mut findings = storage.diagnose().await.unwrap();
+        findings.retain(|finding| finding.severity != Severity::Fine);
+        findings
+    };
+    assert_eq!(warnings(1).await, []);
+    let mut replica = sentinel.replica().connection();
+    let mut set = |setting: &str, value: &str| {
+        redis::cmd("CONFIG").arg("SET").arg(setting).arg(value).exec(&mut replica).unwrap();
+    };
+    set("appendonly", "no");
+    set("replica-priority", "0");
+    for wait in [0, 2] {
+        assert_eq!(warnings(wait).await, [], "{wait}");
+    }
+    let [warning] = warnings(1).await.try_into().unwrap();
+    assert!(warning.what.contains(&sentinel.replica().address()), "{warning:?}");
+    assert!(warning.advice.ends_with("(2)"), "{warning:?}");
+}
+
+/// It never becomes the primary by itself, so its settings do not matter.
+#[tokio::test]
+async fn a_diagnosis_knows_replicas_of_a_cluster_that_never_become_the_primary() {
+    let mut cluster = RedisCluster::with_replicas(3);
+    let storage = RedisStorage::new(patient(&cluster.url()), "ncc", 1);
+    assert_eq!(problems(&storage).await, []);
+    let mut replica = cluster.replicas()[0].connection();
+    let mut set = |setting: &str, value: &str| {
+        redis::cmd("CONFIG").arg("SET").arg(setting).arg(value).exec(&mut replica).unwrap();
+    };
+    set("appendonly", "no");
+    let [problem] = problems(&storage).await.try_into().unwrap();
+    assert!(problem.what.contains(&cluster.replicas()[0].address()), "{problem:?}");
+    set("cluster-replica-no-failover", "yes");
+    assert_eq!(problems(&storage).await, []);
+
+    cluster.server_mut(0).kill();
+    let state = |server: &RedisServer| -> String {
+        redis::cmd("CLUSTER").arg("INFO").query(&mut server.connection()).unwrap()
+    };
+    wait_until("the cluster misses its slots", || {
+        state(&cluster.servers()[1]).contains("cluster_state:fail")
+    });
+    // Longer than a replica waits before it asks for votes.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(state(&cluster.servers()[1]).contains("cluster_state:fail"));
+    set("cluster-replica-no-failover", "no");
+    wait_until("the replica takes over", || {
+        state(&cluster.servers()[1]).contains("cluster_state:ok")
+    });
 }
 
 #[tokio::test]
