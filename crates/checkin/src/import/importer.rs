@@ -84,7 +84,7 @@ impl Importer {
             Err((line, rule)) => {
                 self.counts.damaged_files += 1;
                 let place = RecordPlace { file: file.into(), position: Position::Line(line) };
-                self.report(&place, None, Rule::Value(rule));
+                self.intake.keep(place, None, Rule::Value(rule));
             }
         }
     }
@@ -324,6 +324,9 @@ impl Importer {
                 Err((column, rule)) => self.report(&place, column.as_deref(), rule),
             }
         });
+        if let Some((line, rule)) = table.damage {
+            self.intake.keep(of_file.at(Position::Line(line)), None, rule);
+        }
         self.counts.records[Section::Checkins as usize] += table.rows;
         self.counts.empty_rows += table.empty;
     }

@@ -40,7 +40,11 @@ impl Intake {
             self.more_errors += 1;
             return;
         }
-        let (place, field) = (place.clone(), field.map(str::to_owned));
+        self.keep(place.clone(), field.map(str::to_owned), rule);
+    }
+
+    /// Records an error that is always kept, such as that of the rest of a file.
+    pub(super) fn keep(&mut self, place: RecordPlace, field: Option<String>, rule: Rule) {
         self.errors.push(RecordError { place, field, rule });
     }
 

@@ -52,6 +52,8 @@ pub(super) struct RowCounts {
     pub(super) rows: usize,
     /// The number of empty rows.
     pub(super) empty: usize,
+    /// The line from which on the table is not read, and the rule that it breaks.
+    pub(super) damage: Option<(u64, Rule)>,
 }
 
 /// Returns whether a file is a table, by its name, or else by its first character.
@@ -70,7 +72,7 @@ pub(super) fn read(text: &str, mut take: impl FnMut(Row)) -> RowCounts {
     let mut counts = read_whole(whole, separator, &mut take);
     if let Some(Damage { line, rule, .. }) = damage {
         let rule = format!("{rule}; the rest of the file is not read");
-        take(Row { line, cells: Err((None, Rule::Value(rule))) });
+        counts.damage = Some((line, Rule::Value(rule)));
         counts.rows += 1;
     }
     counts
@@ -98,13 +100,13 @@ fn read_whole(text: &str, separator: char, take: &mut impl FnMut(Row)) -> RowCou
         Ok(columns) => columns,
         Err(error) => {
             take(unreadable(&error));
-            return RowCounts { rows: 0, empty: 0 };
+            return RowCounts { rows: 0, empty: 0, damage: None };
         }
     };
     let wrong = wrong_columns(&columns);
     let is_readable = wrong.is_empty();
     wrong.into_iter().for_each(|wrong| take(Row { line: 1, cells: Err(wrong) }));
-    let mut counts = RowCounts { rows: 0, empty: 0 };
+    let mut counts = RowCounts { rows: 0, empty: 0, damage: None };
     let mut lines = Lines { text, at: 0, line: 1 };
     for record in records {
         let row = match record {

@@ -324,6 +324,23 @@ fn a_large_file_takes_time_in_proportion() {
     assert_eq!((import.checkins.len(), errors.len()), (100_000, 0));
 }
 
+/// Where the rest of a file cannot be read is always said, however many records of it are wrong.
+#[test]
+fn the_error_of_the_rest_of_a_file_is_kept() {
+    let mut importer = Importer::new(u64::MAX);
+    let rows = "0,2,3,2021-01-02T15:41:25Z\n".repeat(MAX_ERRORS + 1);
+    importer.add_file("a.csv", &format!("userId,locationId,starRating,time\n{rows}1,2,3,\"x"));
+    importer.add_bytes("b.csv", b"userId,locationId,starRating,time\n1,2,3,\xff\xff\n");
+    assert_eq!(importer.more_errors(), 1);
+    let (_, errors) = importer.finish();
+    let [table, bytes] = &errors[MAX_ERRORS..] else { panic!("{}", errors.len()) };
+    let line = MAX_ERRORS + 3;
+    let table = table.to_string();
+    assert!(table.starts_with(&format!("a.csv: line {line}: ")), "{table}");
+    assert!(table.ends_with("the rest of the file is not read"), "{table}");
+    assert!(bytes.to_string().starts_with("b.csv: line 2: "), "{bytes}");
+}
+
 #[test]
 fn wrong_fields_of_details_are_left_out() {
     for (field, value, rule) in [
