@@ -1,8 +1,7 @@
 //! Copies of a store, with its session secret: backups, and stores made from them.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
@@ -10,6 +9,7 @@ use sqlite_writer::Database;
 use sqlite_writer::rusqlite::backup::{Backup, StepResult};
 use sqlite_writer::rusqlite::{self, Connection};
 
+use super::draft::{Draft, exists};
 use super::fault::{absent, damaged, fault, locked, no_store, not_ours, too_new, unusable};
 use super::permissions::beside;
 use super::{SCHEMA_VERSION, Tables};
@@ -122,16 +122,15 @@ fn copy_place(
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(cannot("read", &from.secret, &error)),
     };
-    let draft = Draft::beside(&to.database)?;
+    let draft = make_draft(&to.database)?;
     let mut copied = copy_database(connection, (&from.database, &to.database), &draft, copying)?;
     if let Some(secret) = &secret {
-        let secret_draft = Draft::beside(&to.secret)?;
-        let written = OpenOptions::new().write(true).open(&secret_draft.0);
-        let written = written.and_then(|mut file| file.write_all(secret));
+        let draft = make_draft(&to.secret)?;
+        let written = draft.open().and_then(|mut file| file.write_all(secret));
         written.map_err(|error| cannot("write", &to.secret, &error))?;
-        secret_draft.publish(&to.secret)?;
+        publish(draft, &to.secret)?;
     }
-    if let Err(fault) = draft.publish(&to.database) {
+    if let Err(fault) = publish(draft, &to.database) {
         if secret.is_some() {
             drop(fs::remove_file(&to.secret));
         }
@@ -159,7 +158,7 @@ fn copy_database(
         Tables::None => return Err(no_store(source)),
         Tables::Foreign => return Err(of_source(not_ours(source))),
     }
-    let mut to = Connection::open(&draft.0).map_err(of_copy)?;
+    let mut to = Connection::open(draft.path()).map_err(of_copy)?;
     {
         let backup = Backup::new(&moment, &mut to).map_err(of_copy)?;
         loop {
@@ -201,55 +200,17 @@ pub(super) fn flaw(connection: &Connection) -> rusqlite::Result<Option<String>> 
     Ok(broken.then(|| "a row names another row that does not exist".to_owned()))
 }
 
-/// A file with a temporary name until it is complete. It is removed when it is dropped.
-struct Draft(PathBuf);
-
-impl Draft {
-    fn beside(place: &Path) -> Result<Self, Fault> {
-        let mut name = place.as_os_str().to_owned();
-        name.push(format!(".{}.draft", std::process::id()));
-        let draft = PathBuf::from(name);
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
-        // The umask of the process may remove even the owner's rights.
-        let made = made.and_then(|file| file.set_permissions(Permissions::from_mode(0o600)));
-        let made = made.map_err(|error| {
-            unusable(place)
-                .map_or_else(|| cannot("make", place, &error), |fault| of_argument(&fault))
-        });
-        made.map(|()| Self(draft))
-    }
-
-    /// Gives the file its final name, unless a file with this name exists.
-    fn publish(self, place: &Path) -> Result<(), Fault> {
-        let synced = File::open(&self.0).and_then(|file| file.sync_all());
-        synced.map_err(|error| cannot("write", place, &error))?;
-        let named = match fs::hard_link(&self.0, place) {
-            // Some file systems have no hard links.
-            Err(_) if !exists(place) => fs::rename(&self.0, place),
-            linked => linked,
-        };
-        named.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => already_there(place),
-            _ => cannot("make", place, &error),
-        })?;
-        let directory = place.parent().filter(|parent| !parent.as_os_str().is_empty());
-        // Some file systems cannot sync a directory.
-        drop(File::open(directory.unwrap_or(Path::new("."))).and_then(|d| d.sync_all()));
-        Ok(())
-    }
+fn make_draft(place: &Path) -> Result<Draft, Fault> {
+    Draft::beside(place).map_err(|error| {
+        unusable(place).map_or_else(|| cannot("make", place, &error), |fault| of_argument(&fault))
+    })
 }
 
-impl Drop for Draft {
-    fn drop(&mut self) {
-        for path in [self.0.clone(), beside(&self.0, "-journal")] {
-            drop(fs::remove_file(path));
-        }
-    }
-}
-
-/// Returns whether a file exists, including a link to a file that does not exist.
-fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
+fn publish(draft: Draft, place: &Path) -> Result<(), Fault> {
+    draft.publish(place).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => already_there(place),
+        _ => cannot("write", place, &error),
+    })
 }
 
 fn already_there(path: &Path) -> Fault {

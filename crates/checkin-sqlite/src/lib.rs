@@ -9,6 +9,7 @@ mod bulk;
 mod column;
 mod dead_letters;
 mod directory;
+mod draft;
 mod examine;
 mod fault;
 mod figures;
@@ -46,6 +47,7 @@ use checkin_storage::{Result, StorageError};
 use sqlite_writer::Database;
 
 pub use self::backup::{Copied, Place, back_up, restore};
+pub use self::draft::Draft;
 pub use self::examine::{examine, watch};
 pub use self::fault::{absent, fault, unusable};
 use self::fault::{not_ours, too_new};

@@ -41,7 +41,7 @@ use crate::storage::{Credentials, EventBounds, Finding, ServiceKind, Storage, St
 use crate::traces::Endpoint;
 use crate::usecases::accounts::{COOKIE, account_options};
 use crate::usecases::demo_account::DemoAccount;
-use crate::usecases::revocation::Revocation;
+use crate::usecases::revocation::{Revocation, SearchError};
 use crate::usecases::security_log::SecurityLog;
 use crate::usecases::tasks::Tasks;
 use checkin_redis::RedisStorage;
@@ -49,6 +49,7 @@ use checkin_sqlite::{self as sqlite, SqliteStorage};
 
 pub(crate) use self::diagnosis::OPEN_OPERATOR;
 pub use self::diagnosis::diagnose;
+pub(crate) use self::embedded::Draft;
 pub use self::embedded::{Copied, back_up, must_exist, restore};
 use self::observe::TracesCell;
 pub use self::ports::Service;
@@ -333,8 +334,12 @@ impl App {
             false => "nothing is changed",
         })?;
         let mut raised = raised.with_context(|| format!("user {id} no longer exists"))?;
-        let found = self.revocation.search_now(&mut raised).await;
-        Ok(EndedSessions { revoked: raised.revoked, failure: found.err().map(Into::into) })
+        let failure =
+            self.revocation.search_now(&mut raised).await.err().map(|error| match error {
+                SearchError::Storage(error) => error.into(),
+                SearchError::Session(error) => error.into(),
+            });
+        Ok(EndedSessions { revoked: raised.revoked, failure })
     }
 
     /// Returns the secrets that sign session cookies, through which they are replaced in all

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::app::Draft;
 use crate::config::{Common, MIN_SECRET_BYTES, SessionSecret, StoreUrl, secret_path};
 use crate::storage::{Fault, Finding};
 
@@ -49,19 +50,12 @@ pub fn of_embedded_store(database: &Path) -> anyhow::Result<SessionSecret> {
 fn make(path: &Path) -> io::Result<()> {
     let mut random = [0; SECRET_BYTES];
     getrandom::fill(&mut random)?;
-    let draft = path.with_extension(format!("{}.draft", std::process::id()));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    // The umask of the process may take away even the owner's rights.
-    let written = file
-        .set_permissions(fs::Permissions::from_mode(0o600))
-        .and_then(|()| writeln!(file, "{}", URL_SAFE_NO_PAD.encode(random)))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| match fs::hard_link(&draft, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        });
-    fs::remove_file(&draft)?;
-    written
+    let draft = Draft::beside(path)?;
+    writeln!(draft.open()?, "{}", URL_SAFE_NO_PAD.encode(random))?;
+    match draft.publish(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        published => published,
+    }
 }
 
 /// Returns warnings about the safety of the session secret. It reads the files of the secret and

@@ -7,6 +7,7 @@ use super::App;
 use crate::config::{Common, StoreUrl, secret_path};
 use crate::storage::{Fault, Finding, Storage};
 pub use checkin_sqlite::Copied;
+pub(crate) use checkin_sqlite::Draft;
 use checkin_sqlite::{self as sqlite, Place};
 
 /// The store and the first findings of `checkin doctor`.

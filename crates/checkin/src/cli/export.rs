@@ -1,8 +1,8 @@
 //! The command `checkin export`.
 
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -13,7 +13,7 @@ use super::one_shot::on_store;
 use super::output::Output;
 use super::progress::Working;
 use super::{now_ms, say};
-use crate::app::App;
+use crate::app::{App, Draft};
 use crate::config::Common;
 use crate::domain::UserId;
 use crate::export::{Format, HistoryReader, Writer};
@@ -33,8 +33,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "FORMAT", default_value = "json")]
     format: Format,
 
-    /// The file to write; an existing file is replaced. Without it, the export goes to standard
-    /// output
+    /// The file to write. A complete export replaces an existing file, which keeps its permissions; a
+    /// new file may be read by its owner only. Without it, the export goes to standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -54,11 +54,8 @@ async fn export(app: &App, options: &Options) -> anyhow::Result<ExitCode> {
         }
         Some(path) => {
             let file = path.display();
-            let cannot = || format!("cannot write {file}");
-            let out = BufWriter::new(File::create(path).with_context(cannot)?);
-            let working = Some(working());
-            let count = write(app, user, options.format, out, working).await;
-            let count = count.with_context(cannot)?;
+            let count = write_file(app, user, options.format, path).await;
+            let count = count.with_context(|| format!("cannot write {file}"))?;
             say(format_args!("{count} check-ins written to {file}"))?;
         }
     }
@@ -67,6 +64,30 @@ async fn export(app: &App, options: &Options) -> anyhow::Result<ExitCode> {
 
 fn working() -> Working {
     Working::on("exporting")
+}
+
+/// Writes the export to a file, which is replaced when the export is complete. A pipe or a device is
+/// written at once. Returns the number of check-ins.
+async fn write_file(app: &App, user: UserId, format: Format, path: &Path) -> anyhow::Result<usize> {
+    let existing = fs::metadata(path).ok();
+    if existing.as_ref().is_some_and(|existing| !existing.is_file()) {
+        let out = BufWriter::new(File::create(path)?);
+        return write(app, user, format, out, Some(working())).await;
+    }
+    if existing.is_some() {
+        // What may not be written is not replaced either.
+        OpenOptions::new().write(true).open(path)?;
+    }
+    // The file that a link names is replaced, and not the link.
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let draft = Draft::beside(&place)?;
+    let file = draft.open()?;
+    if let Some(existing) = existing {
+        file.set_permissions(existing.permissions())?;
+    }
+    let count = write(app, user, format, BufWriter::new(file), Some(working())).await?;
+    draft.replace(&place)?;
+    Ok(count)
 }
 
 /// Writes the export and returns the number of check-ins.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tower_express_session::Error as SessionError;
 
 use crate::app::{self, App};
 use crate::config::Common;
@@ -50,9 +51,9 @@ pub(super) async fn on_new_store<T>(
     .await
 }
 
-/// Adds the name of the store to an error of it.
+/// Adds the name of the store to an error of it. Sessions are in the same store.
 fn with_store(config: &Common, error: anyhow::Error) -> anyhow::Error {
-    match error.chain().any(<dyn std::error::Error>::is::<StorageError>) {
+    match error.chain().any(|error| error.is::<StorageError>() || error.is::<SessionError>()) {
         true => error.context(config.store.to_string()),
         false => error,
     }

@@ -12,7 +12,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
-use std::error::Error;
 use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -310,15 +309,6 @@ impl fmt::Display for SearchError {
         match self {
             Self::Storage(error) => error.fmt(f),
             Self::Session(error) => error.fmt(f),
-        }
-    }
-}
-
-impl Error for SearchError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Storage(error) => error.source(),
-            Self::Session(error) => error.source(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -152,6 +153,34 @@ fn waypoints_go_into_a_file() {
     let count = text.matches("<wpt ").count();
     assert!(count > 50 && text.ends_with("</gpx>\n"), "{count}");
     assert!(said.starts_with(&format!("{count} check-ins written to ")), "{said}");
+}
+
+#[cfg(feature = "external-tests")]
+#[test]
+fn an_export_that_fails_leaves_the_file_as_it_was() {
+    // The default user is refused a command.
+    let site = Site::redis().without_logins();
+    site.count_all();
+    let path = site.directory.path().join("al.json");
+    fs::write(&path, "the last export").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let into = ["--user", AL, "--output", path.to_str().unwrap()];
+    site.redis_cli::<()>(&["ACL", "SETUSER", "default", "-zrevrangebyscore"]);
+    let failed = site.run("export", &into);
+    assert!(failed.code == 1 && failed.stderr.contains("al.json: cannot read"), "{failed:?}");
+    assert!(failed.stderr.contains(&site.store), "{}", failed.stderr);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "the last export");
+    site.redis_cli::<()>(&["ACL", "SETUSER", "default", "+zrevrangebyscore"]);
+    assert_eq!(site.run("export", &into).code, 0);
+    assert_eq!(fs::read_to_string(&path).unwrap(), export(&site, &[]));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    let files = fs::read_dir(site.directory.path()).unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(files, ["al.json"], "drafts are removed");
+
+    // What is not a file of its own is written at once.
+    let piped = export(&site, &["--output", "/dev/stdout"]);
+    assert!(piped.starts_with(&export(&site, &[])), "{piped}");
 }
 
 /// Locations that are named and lie as badly as an import takes them.

@@ -257,6 +257,8 @@ async fn a_command_that_cannot_search_says_what_is_done_and_what_is_left() {
     let changed = run_with_input(&site, &["users", "passwd", EMAIL], new);
     assert_eq!(changed.stdout, "password of user 1 changed, 1 sessions ended\n");
     assert!(changed.code == 1 && changed.stderr.contains(again), "{}", changed.stderr);
+    let store = format!("checkin: {}: ", site.store);
+    assert!(changed.stderr.contains(&store), "{}", changed.stderr);
     expect_plain(&session.get("/session").await, 401, "Authentication required.");
     expect_plain(&log_in(&mut auth.client()).await, 401, "Invalid login.");
     let login = json!({"email": EMAIL, "password": new});
@@ -271,7 +273,10 @@ async fn a_command_that_cannot_search_says_what_is_done_and_what_is_left() {
         let ended = site.run("users", words);
         assert!(ended.stdout.starts_with(done), "{}", ended.stdout);
         assert!(ended.code == 1 && ended.stderr.contains(again), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&store), "{}", ended.stderr);
     }
+    let all = site.run("sessions", &["revoke", "--all"]);
+    assert!(all.code == 1 && all.stderr.contains(&store), "{}", all.stderr);
     site.redis_cli::<()>(&["ACL", "SETUSER", "default", "+scan"]);
     let deleted = site.run("users", &["delete", "1"]);
     assert!(deleted.stdout.starts_with("user 1 is deleted already, "), "{}", deleted.stdout);
