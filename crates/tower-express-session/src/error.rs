@@ -194,7 +194,7 @@ impl From<Infallible> for ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSecret => f.write_str("a session secret is required"),
+            Self::NoSecret => f.write_str("at least one session secret must be given"),
             Self::EmptySecret => f.write_str("a session secret must not be empty"),
             Self::Option { name, rule } => write!(f, "option {name}: {rule}"),
         }

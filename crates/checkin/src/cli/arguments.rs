@@ -126,6 +126,11 @@ fn one_line(error: &clap::Error, command: &clap::Command, arguments: &[OsString]
             None => format!("{argument}: {rule}"),
         };
     }
+    if let (ErrorKind::MissingRequiredArgument, Some(missing)) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        return format!("{missing} must be given");
+    }
     let text = error.to_string();
     let said = text
         .lines()

@@ -245,7 +245,9 @@ fn wrong_words() {
     desk.fails(&["auth", "--store"], &[], &["--store", auth]);
     desk.fails(&["--store", "load", "auth"], &[], &["--store", auth]);
     desk.fails(&["auth"], &[("CHECKIN_MAX_SESSIONS", "0")], &["--max-sessions", auth]);
-    desk.fails(&["load"], &[], &["FILE", "see checkin load --help"]);
+    desk.fails(&["load"], &[], &["FILE", "must be given; see checkin load --help"]);
+    let missing = "<ACCOUNT>, <ID>... must be given; see checkin checkins delete --help";
+    desk.fails(&["checkins", "delete"], &[], &[missing]);
     let replay = "see checkin dead-letters replay --help";
     desk.fails(&["dead-letters", "replay"], &[], &["ID", replay]);
     desk.fails(&["dead-letters", "bogus"], &[], &["bogus", "see checkin dead-letters --help"]);

@@ -117,9 +117,10 @@ impl From<RegistrationError> for Problem {
             }
             RegistrationError::WrongToken => wrong_token(),
             RegistrationError::Password(rule) => broken("password", rule),
-            RegistrationError::WrongPassword => {
-                broken("password", "must be the password that you chose when you registered".to_owned())
-            }
+            RegistrationError::WrongPassword => broken(
+                "password",
+                "must be the password that you chose when you registered".to_owned(),
+            ),
             RegistrationError::Busy => Self::busy(),
             RegistrationError::Panicked => Self::internal(),
             RegistrationError::Storage(error) => error.into(),
