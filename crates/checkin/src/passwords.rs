@@ -87,6 +87,12 @@ struct Inner {
     nobody: PasswordHash,
 }
 
+/// A place among the callers that wait for a thread, until it is dropped.
+pub struct QueuePlace {
+    passwords: Passwords,
+    waiting: OwnedSemaphorePermit,
+}
+
 /// The right to hash or check one password now. The work keeps it to the end, even if nobody waits
 /// for the result any more.
 pub struct HashPermit {
@@ -130,22 +136,50 @@ impl Passwords {
         }))
     }
 
-    /// Waits until a thread is free.
+    /// Takes a place in the queue. A caller that starts a task for the work takes it before: of a flood of requests, each
+    /// would otherwise have a task before it is refused.
     ///
     /// # Errors
     ///
     /// [`Busy`] if too many callers wait already.
+    pub fn queue(&self) -> Result<QueuePlace, Busy> {
+        match Arc::clone(&self.0.waiting).try_acquire_owned() {
+            Ok(waiting) => Ok(QueuePlace { passwords: self.clone(), waiting }),
+            Err(_) => {
+                self.0.refused.inc();
+                Err(Busy)
+            }
+        }
+    }
+
+    /// Takes a place in the queue and waits until a thread is free.
+    ///
+    /// # Errors
+    ///
+    /// As [`queue`](Self::queue).
     ///
     /// # Cancel safety
     ///
     /// Dropping the future frees its place in the queue.
     pub async fn turn(&self) -> Result<HashPermit, Busy> {
-        let waiting = Arc::clone(&self.0.waiting).try_acquire_owned().map_err(|_| {
-            self.0.refused.inc();
-            Busy
-        })?;
-        let running = Arc::clone(&self.0.running).acquire_owned().await.map_err(|_| Busy)?;
-        Ok(HashPermit { passwords: self.clone(), _waiting: waiting, _running: running })
+        self.queue()?.turn().await
+    }
+}
+
+impl QueuePlace {
+    /// Waits until a thread is free.
+    ///
+    /// # Errors
+    ///
+    /// None: the threads end with the process.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future frees the place.
+    pub async fn turn(self) -> Result<HashPermit, Busy> {
+        let Self { passwords, waiting } = self;
+        let running = Arc::clone(&passwords.0.running).acquire_owned().await.map_err(|_| Busy)?;
+        Ok(HashPermit { passwords, _waiting: waiting, _running: running })
     }
 }
 
@@ -298,6 +332,12 @@ fn is_strong(hash: &phc::PasswordHash) -> bool {
         && hash.version == Some(Version::V0x13.into())
         && Params::try_from(hash)
             .is_ok_and(|params| params.m_cost() >= MEMORY_KIB && params.t_cost() >= PASSES)
+}
+
+impl fmt::Debug for QueuePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("QueuePlace")
+    }
 }
 
 impl fmt::Debug for HashPermit {

@@ -15,7 +15,7 @@ use super::security_log::SecurityLog;
 use super::tasks::{TaskError, Tasks};
 use super::throttle::Quota;
 use crate::domain::{Email, PasswordHash, PasswordScheme, UserId};
-use crate::passwords::{Busy, HashPermit, Passwords, Verified};
+use crate::passwords::{Busy, HashPermit, Passwords, QueuePlace, Verified};
 use crate::storage::{Budget, Credentials, EventKind, StorageError, Users};
 
 /// The maximum number of attempts to log in while the sessions of the account are being ended.
@@ -28,7 +28,7 @@ const MAX_UNUSABLE: usize = 10_000;
 #[derive(Clone)]
 pub(crate) struct Login {
     pub(super) users: Arc<dyn Users>,
-    passwords: Passwords,
+    pub(super) passwords: Passwords,
     pub(super) tasks: Tasks,
     guesses: Guesses,
     devices: Devices,
@@ -138,9 +138,10 @@ impl Login {
         origin: LoginOrigin,
     ) -> Result<Option<String>, LoginError> {
         let address = origin.address;
-        let check = || {
-            let check = self.clone().check_login(email.clone(), password.clone(), origin.clone());
-            self.tasks.run(check)
+        let check = async || {
+            let place = self.passwords.queue()?;
+            let (email, password) = (email.clone(), password.clone());
+            self.tasks.run(self.clone().check_login(place, email, password, origin.clone())).await
         };
         let mut account = check().await?;
         let session = session?;
@@ -214,6 +215,7 @@ impl Login {
 
     async fn check_login(
         self,
+        place: QueuePlace,
         email: Email,
         password: String,
         LoginOrigin { address, device }: LoginOrigin,
@@ -222,7 +224,8 @@ impl Login {
             Some(device) => self.budget_of_device(&device, &email).await?,
             None => None,
         };
-        let account = self.clone().check_password(email, password, Caller { address, own }).await?;
+        let caller = Caller { address, own };
+        let account = self.clone().check_password(place, email, password, caller).await?;
         self.without_second_factor(account).await
     }
 
@@ -247,13 +250,14 @@ impl Login {
     /// a task, so that an attempt that was no failure is given back even when the client hangs up.
     pub(super) async fn check_password(
         self,
+        place: QueuePlace,
         email: Email,
         password: String,
         caller: Caller,
     ) -> Result<Credentials, LoginError> {
         // Only as many attempts are open at a time as passwords are compared, so that several right
         // passwords for one account at the same time are not refused.
-        let turn = self.passwords.turn().await?;
+        let turn = place.turn().await?;
         let address = caller.address;
         let guess = self.guesses.take(&email, caller).await?;
         match self.compare(turn, &email, password, address).await {

@@ -85,7 +85,7 @@ impl PasswordChange {
         let Requester { account, address, .. } = &requester;
         let Credentials { id, email, .. } = account;
         let (login, caller) = (self.login.clone(), requester.caller());
-        login.check_password(email.clone(), current, caller).await?;
+        login.check_password(self.passwords.queue()?, email.clone(), current, caller).await?;
         let name = self.users.name(*id).await?;
         let (first_name, last_name) =
             name.as_ref().map_or(("", ""), |name| (name.first.as_str(), name.last.as_str()));

@@ -8,7 +8,7 @@ use super::confirmation::Confirmation;
 use super::security_log::SecurityLog;
 use super::tasks::{TaskError, Tasks};
 use crate::domain::{Email, User};
-use crate::passwords::{Busy, Owner, PasswordPolicy, Passwords, Verified};
+use crate::passwords::{Busy, Owner, PasswordPolicy, Passwords, QueuePlace, Verified};
 use crate::storage::{EventKind, NewUser, Privacy, Registered, StorageError, Users};
 
 /// Opens accounts.
@@ -82,13 +82,14 @@ impl Registration {
         let NewAccount { first_name, last_name, email, password } = &new;
         let owner = Owner { first_name, last_name, email };
         self.policy.check(password, owner).map_err(RegistrationError::Password)?;
+        let place = self.passwords.queue()?;
         let Some(confirmation) = &self.confirmation else {
             let this = self.clone();
-            let task = async move { this.store(this.hashed(new).await?, address).await };
+            let task = async move { this.store(this.hashed(place, new).await?, address).await };
             return self.tasks.run(task).await.map(Some);
         };
         let (this, confirmation) = (self.clone(), confirmation.clone());
-        let new = self.tasks.run(async move { this.hashed(new).await }).await?;
+        let new = self.tasks.run(async move { this.hashed(place, new).await }).await?;
         self.tasks.spawn(async move {
             match confirmation.ask(new).await {
                 Ok(()) => {}
@@ -122,9 +123,9 @@ impl Registration {
         address: Option<IpAddr>,
     ) -> Result<User, RegistrationError> {
         let confirmation = self.confirmation.clone().ok_or(RegistrationError::WrongToken)?;
-        let this = self.clone();
+        let (this, place) = (self.clone(), self.passwords.queue()?);
         let task = async move {
-            let new = this.confirmed(&confirmation, &token, password).await?;
+            let new = this.confirmed(&confirmation, place, &token, password).await?;
             this.store(new, address).await
         };
         self.tasks.run(task).await
@@ -134,10 +135,11 @@ impl Registration {
     async fn confirmed(
         &self,
         confirmation: &Confirmation,
+        place: QueuePlace,
         token: &str,
         password: String,
     ) -> Result<NewUser, RegistrationError> {
-        let turn = self.passwords.turn().await?;
+        let turn = place.turn().await?;
         let found = confirmation.find(token).await?;
         let (name, new) = found.ok_or(RegistrationError::WrongToken)?;
         let pending = &confirmation.pending;
@@ -158,9 +160,13 @@ impl Registration {
         if is_first { Ok(new) } else { Err(RegistrationError::WrongToken) }
     }
 
-    async fn hashed(&self, new: NewAccount) -> Result<NewUser, RegistrationError> {
+    async fn hashed(
+        &self,
+        place: QueuePlace,
+        new: NewAccount,
+    ) -> Result<NewUser, RegistrationError> {
         let NewAccount { first_name, last_name, email, password } = new;
-        let password = self.passwords.turn().await?.hash(password).await?;
+        let password = place.turn().await?.hash(password).await?;
         Ok(NewUser { first_name, last_name, email, password })
     }
 

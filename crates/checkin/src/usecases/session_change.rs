@@ -69,7 +69,8 @@ impl Login {
         Confirmation { current, proof }: Confirmation,
     ) -> Result<(), LoginError> {
         let email = requester.account.email.clone();
-        let account = self.clone().check_password(email, current, requester.caller()).await?;
+        let (place, caller) = (self.passwords.queue()?, requester.caller());
+        let account = self.clone().check_password(place, email, current, caller).await?;
         self.factors.demand(&account, proof.as_ref(), requester.address).await
     }
 
