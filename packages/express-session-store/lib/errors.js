@@ -35,7 +35,7 @@ function commandError (error) {
   if (code === 'NOAUTH' || code === 'WRONGPASS') {
     return new SessionStoreError('FORBIDDEN', 'the client must log in to Redis', error)
   }
-  if (TEMPORARY.has(code) || /^ERR .*-?(OOM|READONLY|MISCONF) /.test(message)) {
+  if (TEMPORARY.has(code) || /^ERR .*-?(OOM|READONLY|MISCONF|NOREPLICAS) /.test(message)) {
     return new SessionStoreError('UNAVAILABLE', `Redis does not accept the command: ${code}`, error)
   }
   return new SessionStoreError('STORE', `Redis refused a command: ${code}`, error)

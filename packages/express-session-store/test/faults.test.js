@@ -193,6 +193,7 @@ describe('a Redis that accepts no write', () => {
       assert.equal((await store.get('a')).a, 1, name)
       assert.equal(await store.get('ended'), null)
       assert.equal(await store.get('over'), null)
+      await assert.rejects(store.set('a', { cookie: cookie(), a: 2 }), { code: 'UNAVAILABLE', status: 503 }, name)
       await ask('CONFIG', 'SET', ...accept)
       assert.equal(await ask('EXISTS', `{${name}a}:created`), 0)
       assert.equal((await store.get('a')).a, 1)
