@@ -128,6 +128,7 @@ fn prometheus(site: &Site, ports: &[String]) -> (Program, Client) {
     let program = Program::spawn(command);
     let line = program.wait_for_line("msg=\"Listening on\"", PATIENCE);
     let address = line.rsplit_once("address=").unwrap().1.to_owned();
+    program.wait_for_line("Server is ready to receive web requests", PATIENCE);
     (program, Client::new(format!("http://{address}")))
 }
 
