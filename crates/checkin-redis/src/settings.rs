@@ -57,7 +57,7 @@ pub(crate) async fn findings(redis: &Connection, replicas: u32) -> Vec<Finding> 
 }
 
 /// Returns the problems of the replicas that may become masters, and the addresses of the others, if there are replicas of
-/// both kinds. Nothing if `ROLE` is forbidden.
+/// both kinds. Returns nothing if `ROLE` is forbidden.
 async fn of_replicas(redis: &Connection, is_cluster: bool) -> (Vec<Finding>, Vec<String>) {
     let replicas = redis.client.replicas().await.unwrap_or_default();
     let of_replica = async |(address, replica): &(String, Client)| {
@@ -279,7 +279,18 @@ fn connected(info: &Info, wanted: u32) -> Finding {
 /// Returns a finding if a write may be confirmed because of replicas that never become the master, while the next master
 /// does not have it.
 fn counted(info: &Info, wanted: u32, never_masters: &[String]) -> Option<Finding> {
-    let most = info.nodes().filter_map(|node| node.number("connected_slaves")).max()?;
+    let masters = info.nodes().filter(|node| node.field("role") == Some("master"));
+    let numbers: Vec<u64> = masters.filter_map(|node| node.number("connected_slaves")).collect();
+    let (least, most) = (*numbers.iter().min()?, *numbers.iter().max()?);
+    let advice = if least == most {
+        format!(
+            "set --wait-replicas to the number of all replicas of a master ({most}); then changes are refused while one \
+             of them is missing"
+        )
+    } else {
+        "let these replicas become masters, or give each master the same number of replicas and set --wait-replicas to it"
+            .to_owned()
+    };
     (!never_masters.is_empty() && u64::from(wanted) < most).then(|| {
         Finding::warning(
             format!(
@@ -287,7 +298,7 @@ fn counted(info: &Info, wanted: u32, never_masters: &[String]) -> Option<Finding
                  master may lack what was confirmed",
                 never_masters.join(", ")
             ),
-            format!("set --wait-replicas to the number of all replicas of a master ({most})"),
+            advice,
         )
     })
 }

@@ -1,5 +1,6 @@
-//! What is found about the accounts, each of which is read.
+//! Reads each account and finds those that somebody should look at.
 
+use crate::config::{Common, StoreUrl};
 use crate::domain::{Email, PasswordScheme, User, UserId};
 use crate::storage::{Finding, Status, Storage, readable};
 
@@ -10,7 +11,10 @@ const PAGE: usize = 500;
 const MAX_NAMED: usize = 10;
 
 /// Returns a finding for each kind of accounts that somebody should look at.
-pub(super) async fn account_findings(store: &dyn Storage) -> anyhow::Result<Vec<Finding>> {
+pub(super) async fn account_findings(
+    config: &Common,
+    store: &dyn Storage,
+) -> anyhow::Result<Vec<Finding>> {
     let (mut unusable, mut shared, mut hidden) =
         (Named::default(), Named::default(), Named::default());
     let mut after = None;
@@ -27,6 +31,8 @@ pub(super) async fn account_findings(store: &dyn Storage) -> anyhow::Result<Vec<
             match owner_of_address(store, &user).await? {
                 Some(owner) if owner == user.id => {}
                 Some(_) => shared.add(user.id),
+                // SQLite files index such accounts again when they are upgraded.
+                None if matches!(config.store, StoreUrl::Sqlite(_)) => {}
                 None => hidden.add(user.id),
             }
         }
@@ -40,11 +46,14 @@ pub(super) async fn account_findings(store: &dyn Storage) -> anyhow::Result<Vec<
         shared.warning(
             "accounts whose addresses differ from those of others in their Unicode form only, with which they share \
              their sessions and their attempts",
-            "delete one of each two with `checkin users delete ID`",
+            "delete one account of each pair with `checkin users delete ID`",
         ),
         hidden.warning(
             "accounts that an earlier version indexed, and that are found under one Unicode form of their addresses only",
-            "redis-cli HSETNX ncc:users:email ADDRESS ID, with the address in normal form C and in lower case",
+            &format!(
+                "`redis-cli HSETNX {}:users:email ADDRESS ID`, with the address in normal form C and in lower case",
+                config.key_prefix.as_str()
+            ),
         ),
     ];
     Ok(findings.into_iter().flatten().collect())

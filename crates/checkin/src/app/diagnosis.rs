@@ -40,7 +40,7 @@ pub(super) async fn diagnose_within(
     // The slower one comes later: it reads each account, or each session.
     let parts = [
         state_findings(store).boxed(),
-        account_findings(store).boxed(),
+        account_findings(&config, store).boxed(),
         session_findings(&config).boxed(),
     ];
     for part in parts {
@@ -109,7 +109,7 @@ async fn of_store(
     verify: bool,
 ) -> anyhow::Result<Vec<Finding>> {
     let mut findings = state_findings(store).await?;
-    findings.extend(account_findings(store).await?);
+    findings.extend(account_findings(config, store).await?);
     findings.extend(session_findings(config).await?);
     if verify {
         findings.extend(audit_findings(&store.audit().await?));
