@@ -53,11 +53,15 @@ impl Draft {
     ///
     /// [`AlreadyExists`](io::ErrorKind::AlreadyExists); if the file cannot be synced to the disk or renamed.
     pub fn publish(self, place: &Path) -> io::Result<()> {
-        File::open(&self.0)?.sync_all()?;
+        self.open()?.sync_all()?;
         match fs::hard_link(&self.0, place) {
-            // Some file systems have no hard links.
-            Err(_) if !exists(place) => fs::rename(&self.0, place)?,
-            linked => linked?,
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+            // Some file systems have no hard links. The name is taken first, because a file would be replaced.
+            Err(_) => {
+                OpenOptions::new().write(true).create_new(true).open(place)?;
+                fs::rename(&self.0, place).inspect_err(|_| drop(fs::remove_file(place)))?;
+            }
         }
         sync_directory(place);
         Ok(())
@@ -69,7 +73,7 @@ impl Draft {
     ///
     /// If the file cannot be synced to the disk or renamed.
     pub fn replace(self, place: &Path) -> io::Result<()> {
-        File::open(&self.0)?.sync_all()?;
+        self.open()?.sync_all()?;
         fs::rename(&self.0, place)?;
         sync_directory(place);
         Ok(())

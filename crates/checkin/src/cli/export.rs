@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -66,28 +67,42 @@ fn working() -> Working {
     Working::on("exporting")
 }
 
-/// Writes the export to a file, which is replaced when the export is complete. A pipe or a device is
-/// written at once. Returns the number of check-ins.
+/// Writes the export to a file, which is replaced when the export is complete, if possible. Returns the number of
+/// check-ins.
 async fn write_file(app: &App, user: UserId, format: Format, path: &Path) -> anyhow::Result<usize> {
-    let existing = fs::metadata(path).ok();
-    if existing.as_ref().is_some_and(|existing| !existing.is_file()) {
+    let Some((draft, place)) = draft_of(path)? else {
         let out = BufWriter::new(File::create(path)?);
         return write(app, user, format, out, Some(working())).await;
-    }
-    if existing.is_some() {
-        // What may not be written is not replaced either.
-        OpenOptions::new().write(true).open(path)?;
-    }
-    // The file that a link names is replaced, and not the link.
-    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let draft = Draft::beside(&place)?;
-    let file = draft.open()?;
-    if let Some(existing) = existing {
-        file.set_permissions(existing.permissions())?;
-    }
-    let count = write(app, user, format, BufWriter::new(file), Some(working())).await?;
+    };
+    let out = BufWriter::new(draft.open()?);
+    let count = write(app, user, format, out, Some(working())).await?;
     draft.replace(&place)?;
     Ok(count)
+}
+
+/// Returns a draft of the file with this name, and the place at which it will replace the file. Returns `None` if the file must be
+/// written directly: a pipe, a device, a link to a missing file, a file with several names or another owner, or a file in a
+/// directory that cannot be changed.
+fn draft_of(path: &Path) -> io::Result<Option<(Draft, PathBuf)>> {
+    let Ok(existing) = fs::metadata(path) else {
+        let is_link = fs::symlink_metadata(path).is_ok();
+        return if is_link { Ok(None) } else { Ok(Some((Draft::beside(path)?, path.to_owned()))) };
+    };
+    if !existing.is_file() || existing.nlink() > 1 {
+        return Ok(None);
+    }
+    // A file that is protected against writing is not replaced.
+    OpenOptions::new().write(true).open(path)?;
+    // A link stays, and the file that it names is replaced.
+    let place = fs::canonicalize(path)?;
+    let Ok(draft) = Draft::beside(&place) else { return Ok(None) };
+    let file = draft.open()?;
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) != (existing.uid(), existing.gid()) {
+        return Ok(None);
+    }
+    file.set_permissions(existing.permissions())?;
+    Ok(Some((draft, place)))
 }
 
 /// Writes the export and returns the number of check-ins.

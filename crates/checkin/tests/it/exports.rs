@@ -155,6 +155,26 @@ fn waypoints_go_into_a_file() {
     assert!(said.starts_with(&format!("{count} check-ins written to ")), "{said}");
 }
 
+/// Replacing such a file would separate its names, or replace the link.
+#[test]
+fn a_file_with_two_names_and_a_link_to_no_file_are_written_directly() {
+    let site = Site::sqlite();
+    site.count_all();
+    let [file, other, link, missing] =
+        ["a", "b", "c", "d"].map(|name| site.directory.path().join(name).with_extension("json"));
+    fs::write(&file, "the last export").unwrap();
+    fs::hard_link(&file, &other).unwrap();
+    std::os::unix::fs::symlink(&missing, &link).unwrap();
+    for path in [&file, &link] {
+        export(&site, &["--output", path.to_str().unwrap()]);
+    }
+    let expected = export(&site, &[]);
+    for path in [&file, &other, &missing] {
+        assert_eq!(fs::read_to_string(path).unwrap(), expected, "{}", path.display());
+    }
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+}
+
 #[cfg(feature = "external-tests")]
 #[test]
 fn an_export_that_fails_leaves_the_file_as_it_was() {
@@ -178,7 +198,7 @@ fn an_export_that_fails_leaves_the_file_as_it_was() {
     let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
     assert_eq!(files, ["al.json"], "drafts are removed");
 
-    // What is not a file of its own is written at once.
+    // A pipe is written directly.
     let piped = export(&site, &["--output", "/dev/stdout"]);
     assert!(piped.starts_with(&export(&site, &[])), "{piped}");
 }
