@@ -98,7 +98,7 @@ impl Allowance {
     pub const OF_NETWORK: Self =
         Self { free: 100, most: None, forgotten: Forgotten::AfterFirst(DAY) };
 
-    /// For what continues one pending login or registration. Five failures end it.
+    /// For one pending login or registration, which ends with the fifth failure within five minutes.
     pub const OF_PENDING_STEP: Self = Self {
         free: 5,
         most: Some(5),
@@ -188,7 +188,8 @@ impl Budget {
         Self::of("second factor", email.canonical().as_bytes(), Allowance::OF_ACCOUNT)
     }
 
-    /// Returns the budget of a pending login, whichever second factor is given, or of a pending registration.
+    /// Returns the budget of a pending login, whichever second factor is given, or of a pending registration. Its
+    /// name is that of earlier versions, which may run at the same time.
     #[must_use]
     pub fn of_pending_step(name: &PendingName) -> Self {
         Self::of("pending login", name.as_str().as_bytes(), Allowance::OF_PENDING_STEP)

@@ -149,7 +149,12 @@ impl Registration {
         };
         match turn.verify(password, Some(new.password.clone())).await {
             Ok(Verified::Yes | Verified::YesRehashed(_)) => {}
-            Ok(Verified::No) => return Err(RegistrationError::WrongPassword),
+            Ok(Verified::No) => {
+                if guess.quota().remaining == 0 {
+                    pending.take(&name).await?;
+                }
+                return Err(RegistrationError::WrongPassword);
+            }
             Err(busy) => {
                 pending.guesses.give_back(guess).await;
                 return Err(busy.into());

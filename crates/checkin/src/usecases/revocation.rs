@@ -269,7 +269,7 @@ impl Due {
         let outdated = Outdated::before(standing.epoch).except(standing.kept);
         let known = self.outdated.entry(email.canonical()).or_default();
         // Two accounts of an earlier version may share this name (`Email::index_keys`), and nothing tells which of them a
-        // session belongs to. Rather one too many ends than one too few.
+        // session belongs to. One session too many may end, but never one too few.
         if known.epoch <= outdated.epoch {
             *known = outdated;
         }
