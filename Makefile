@@ -8,7 +8,7 @@ PUBLISHED = outage-log redis-link sqlite-writer tower-express-session
 help: ## shows this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
-# Nothing is built a second time, so neither what makes the next build faster nor what a debugger needs is made.
+# A clean clone builds everything once: it needs no incremental builds, and no debug information.
 ci: export CARGO_INCREMENTAL := 0
 ci: export CARGO_PROFILE_DEV_DEBUG := 0
 ci: ## everything that has to pass

@@ -70,7 +70,7 @@ if (feed) {
       const stars = element('span', '★'.repeat(starRating) + '☆'.repeat(5 - starRating),
         { class: 'stars', role: 'img', 'aria-label': `${starRating} of 5 stars` })
       const time = element('time', 'just now', { datetime: new Date(timestamp).toISOString() })
-      item.append(element('b', `${firstName} ${lastName}`.trim()), ' at ', element('a', place, { href: `/places/${locationId}` }), ' ', stars, ' ', time)
+      item.append(element('b', `${firstName} ${lastName}`.trimEnd()), ' at ', element('a', place, { href: `/places/${locationId}` }), ' ', stars, ' ', time)
       if (comment) item.append(' ', element('q', comment))
       feed.prepend(item)
       while (feed.children.length > SHOWN) feed.lastElementChild.remove()

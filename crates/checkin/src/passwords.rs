@@ -136,8 +136,8 @@ impl Passwords {
         }))
     }
 
-    /// Takes a place in the queue. A caller that starts a task for the work takes it before: of a flood of requests, each
-    /// would otherwise have a task before it is refused.
+    /// Takes a place in the queue. A caller that anybody may be takes it before starting a task for the work. Otherwise, each
+    /// request of a flood would have a task before it is refused.
     ///
     /// # Errors
     ///

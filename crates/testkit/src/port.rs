@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 /// it starts again.
 const FIRST: u16 = 12_000;
 
-/// The distance from the port of a Redis server to that of its cluster bus, which Redis fixes. So many ports are given
-/// out, and none of them is the bus of another one.
+/// The distance from the port of a Redis server to that of its cluster bus, which Redis fixes. It is also the number of
+/// ports that are given out, so none of them is the bus of another one.
 const BUS: u16 = 10_000;
 
 /// The number of ports that a process reserves at once.

@@ -324,7 +324,7 @@ fn a_large_file_takes_time_in_proportion() {
     assert_eq!((import.checkins.len(), errors.len()), (100_000, 0));
 }
 
-/// Where the rest of a file cannot be read is always said, however many records of it are wrong.
+/// The line from which a file cannot be read is always reported, however many of its records are wrong.
 #[test]
 fn the_error_of_the_rest_of_a_file_is_kept() {
     let mut importer = Importer::new(u64::MAX);

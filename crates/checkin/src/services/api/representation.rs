@@ -242,9 +242,11 @@ pub(super) struct CheckinView {
     id: String,
     #[schema(minimum = 1)]
     user_id: u64,
-    /// The name of the user. Absent in a history, which has one user, and if the user does not exist.
+    /// The first name of the user. Absent in a history, which has one user, if the user does not exist, and if the
+    /// name cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     first_name: Option<String>,
+    /// The last name of the user. Absent together with the first name.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_name: Option<String>,
     #[schema(minimum = 1)]

@@ -82,7 +82,7 @@ pub(super) async fn full_name(
     visitor: Visitor,
     Parameters(of): Parameters<UserPath>,
 ) -> Result<Json<FullName>, Problem> {
-    // The ids are consecutive, so whoever counts them gets everybody's name.
+    // The ids are consecutive, so a client that counts through them gets every name.
     if of.id != visitor.id {
         api.newcomers.admit(visitor.id).await?;
     }
