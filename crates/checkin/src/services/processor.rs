@@ -21,6 +21,10 @@ use crate::traces::Traces;
 /// The pause before an empty partition is read again. It is the delay until a check-in appears.
 const IDLE: Duration = Duration::from_millis(50);
 
+/// The longest time between two heartbeats, however long the lease is, so that partitions without a holder are acquired,
+/// and those above the share released, soon.
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(2);
+
 /// The maximum pause before a failed call of the store is repeated.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -191,7 +195,7 @@ impl Processor {
             // First, so that a worker that has ended is not counted at the heartbeat.
             biased;
             true = workers.ended() => {}
-            () = pause(self.settings.lease / 4, &self.stop) => {}
+            () = pause((self.settings.lease / 4).min(LONGEST_HEARTBEAT), &self.stop) => {}
         }
     }
 

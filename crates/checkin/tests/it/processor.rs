@@ -1,5 +1,7 @@
 //! Check-ins become figures.
 
+#[cfg(feature = "external-tests")]
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -59,6 +61,19 @@ async fn up_counts_too() {
     counted(&site);
 }
 
+/// Returns the number of partitions of each processor that holds any of these four.
+#[cfg(feature = "external-tests")]
+fn holders(site: &Site) -> Vec<usize> {
+    let mut partitions = BTreeMap::<String, usize>::new();
+    for log in 0..4 {
+        let lease = format!("ncc:checkins:{{{log}}}:lease");
+        if let Some(holder) = site.redis_cli::<Option<String>>(&["GET", &lease]) {
+            *partitions.entry(holder).or_default() += 1;
+        }
+    }
+    partitions.into_values().collect()
+}
+
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn processors_share_partitions_and_take_over_those_of_the_dead() {
@@ -71,18 +86,7 @@ async fn processors_share_partitions_and_take_over_those_of_the_dead() {
     let receiver = site.receiver(&[&ANYBODY[..], &four].concat());
     let with_lease = [&four[..], &SHORT_LEASE].concat();
     let mut processors: Vec<Program> = (0..3).map(|_| site.processor(&with_lease)).collect();
-    let holders = || {
-        let mut holders: Vec<String> = (0..4)
-            .filter_map(|log| {
-                let lease = format!("ncc:checkins:{{{log}}}:lease");
-                site.redis_cli::<Option<String>>(&["GET", &lease])
-            })
-            .collect();
-        holders.sort();
-        holders.dedup();
-        holders.len()
-    };
-    wait_until("each of the three has a partition", || holders() == 3);
+    wait_until("each of the three has a partition", || holders(&site).len() == 3);
     many(&receiver, 1..=50).await;
     processors[0].kill();
     processors[1].kill();
@@ -99,6 +103,21 @@ async fn processors_share_partitions_and_take_over_those_of_the_dead() {
     let refused = site.run("processor", &[]);
     assert_eq!(refused.code, 2);
     assert!(refused.stderr.contains("--partitions 4"), "{}", refused.stderr);
+}
+
+/// The lease decides how long the partitions of a processor that died wait, and nothing else.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_new_processor_gets_its_share_soon_however_long_the_lease_is() {
+    let site = Site::empty_redis();
+    assert_eq!(site.run("load", &["--demo", "--partitions", "4"]).code, 0);
+    let options = ["--partitions", "4", "--lease", "10m"];
+    let mut first = site.processor(&options);
+    wait_until("the only one has all", || holders(&site) == [4]);
+    let _second = site.processor(&options);
+    wait_until("each has its share", || holders(&site) == [2, 2]);
+    assert_eq!(first.stop().code(), Some(0));
+    wait_until("the other one has all again", || holders(&site) == [4]);
 }
 
 async fn a_processor_that_is_told_to_stop_finishes_its_batch(site: &Site) {
