@@ -15,6 +15,12 @@ pub(crate) struct Info {
 }
 
 impl Info {
+    /// Returns what nodes without addresses would have reported.
+    #[cfg(test)]
+    pub(crate) fn of(nodes: Vec<String>) -> Self {
+        Self { nodes: nodes.into_iter().map(|node| (String::new(), node)).collect() }
+    }
+
     /// Returns the program of each node, from the section `server`.
     pub(crate) fn engines(&self) -> impl Iterator<Item = Engine> {
         self.nodes.iter().filter_map(|(_, node)| Engine::read(node))

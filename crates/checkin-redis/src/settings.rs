@@ -3,11 +3,12 @@
 //! They use `INFO`, because `CONFIG` is often forbidden. Each names the command that repairs it;
 //! `CONFIG REWRITE` then makes the change permanent.
 
+mod replicas;
+
 use std::ops::RangeInclusive;
 
-use checkin_storage::{Finding, Severity};
-use futures_util::future::join_all;
-use redis_link::{Client, Obstacle};
+use checkin_storage::Finding;
+use redis_link::Client;
 
 use crate::connection::Connection;
 use crate::info::{Info, info, is_cluster};
@@ -22,7 +23,7 @@ const CLOCK_DIFFERENCE_MS: u64 = 2000;
 
 const NO_EVICTION: &str = "`redis-cli CONFIG SET maxmemory-policy noeviction`, and choose a maxmemory that is never reached";
 
-pub(crate) async fn findings(redis: &Connection, replicas: u32) -> Vec<Finding> {
+pub(crate) async fn findings(redis: &Connection, wanted: u32) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut inspect = |info: &Option<Info>, section, field, check: Check| {
         let nodes = info.as_ref().map(|info| {
@@ -47,90 +48,13 @@ pub(crate) async fn findings(redis: &Connection, replicas: u32) -> Vec<Finding> 
         inspect(&replication, "replication", "role", role);
     }
     findings.extend(sync_policy(&redis.client).await);
-    let replication = replication.filter(|_| replicas > 0);
-    findings.extend(replication.as_ref().map(|info| connected(info, replicas)));
+    let replication = replication.filter(|_| wanted > 0);
+    findings.extend(replication.as_ref().map(|info| replicas::connected(info, wanted)));
     findings.extend(clock_difference(redis).await);
-    let (of_replicas, never_masters) = of_replicas(redis, is_cluster).await;
+    let (of_replicas, never_masters) = replicas::examined(redis, is_cluster).await;
     findings.extend(of_replicas);
-    findings.extend(replication.and_then(|info| counted(&info, replicas, &never_masters)));
+    findings.extend(replication.and_then(|info| replicas::counted(&info, wanted, &never_masters)));
     findings
-}
-
-/// Returns the problems of the replicas that may become masters, and the addresses of the others, if there are replicas of
-/// both kinds. Returns nothing if `ROLE` is forbidden.
-async fn of_replicas(redis: &Connection, is_cluster: bool) -> (Vec<Finding>, Vec<String>) {
-    let replicas = redis.client.replicas().await.unwrap_or_default();
-    let of_replica = async |(address, replica): &(String, Client)| {
-        of_replica(address, replica, is_cluster).await
-    };
-    let found = join_all(replicas.iter().map(of_replica)).await;
-    let never = replicas.into_iter().zip(&found).filter(|(_, found)| found.is_none());
-    let mut never_masters: Vec<String> = never.map(|((address, _), _)| address).collect();
-    if never_masters.len() == found.len() {
-        never_masters.clear();
-    }
-    (found.into_iter().flatten().flatten().collect(), never_masters)
-}
-
-/// Returns the problems of a replica, or `None` if it never becomes a master by itself.
-async fn of_replica(address: &str, replica: &Client, is_cluster: bool) -> Option<Vec<Finding>> {
-    // It is no obstacle here that it is a replica, or a server of a cluster.
-    match replica.check().await {
-        Ok(()) | Err(Obstacle::Replica | Obstacle::Cluster) => {}
-        Err(obstacle) => return Some(vec![of_obstacle(address, obstacle, is_cluster)]),
-    }
-    let section = async |name: &str| {
-        let info = replica.call(&[b"INFO", name.as_bytes()]).await;
-        info.ok().and_then(|info| text(info).ok()).unwrap_or_default()
-    };
-    let stays_replica = if is_cluster {
-        let setting = replica.call(&[b"CONFIG", b"GET", b"cluster-replica-no-failover"]).await;
-        setting.ok().and_then(|setting| texts(setting).ok()?.pop()).is_some_and(|is| is == "yes")
-    } else {
-        Node(&section("replication").await).number("slave_priority") == Some(0)
-    };
-    if stays_replica {
-        return None;
-    }
-    let (memory, persistent) = (section("memory").await, section("persistence").await);
-    let found =
-        [eviction(Node(&memory)), persistence(Node(&persistent)), saving(Node(&persistent))];
-    let found = found.into_iter().flatten();
-    let mut problems: Vec<_> = found.filter(|found| found.severity == Severity::Problem).collect();
-    problems.extend(sync_policy(replica).await);
-    for problem in &mut problems {
-        problem.what =
-            format!("on the replica {address}, which may become the master: {}", problem.what);
-    }
-    Some(problems)
-}
-
-/// Returns the finding about a replica that cannot be used.
-fn of_obstacle(address: &str, obstacle: Obstacle, is_cluster: bool) -> Finding {
-    match obstacle {
-        // As a master, it would have the same obstacle.
-        Obstacle::LoginRequired
-        | Obstacle::WrongLogin
-        | Obstacle::LoginNotNeeded
-        | Obstacle::NoPermission
-        | Obstacle::NoSuchDatabase => {
-            let setting = match is_cluster {
-                true => "cluster-replica-no-failover is yes",
-                false => "replica-priority is 0",
-            };
-            Finding::problem(
-                format!(
-                    "the replica {address} cannot be used: {obstacle}. It may become the master unless its {setting}"
-                ),
-                "give it the users, passwords and databases of its master: replicas do not copy them",
-            )
-        }
-        // Its own address may be one that no service uses.
-        _ => Finding::warning(
-            format!("the replica {address} cannot be examined: {obstacle}"),
-            "make it reachable from here, or compare its settings with those of its master by hand",
-        ),
-    }
 }
 
 /// A function that makes a finding from a section of one node's `INFO`, or none if it lacks the field.
@@ -260,49 +184,6 @@ fn role(node: Node<'_>) -> Option<Finding> {
     })
 }
 
-fn connected(info: &Info, wanted: u32) -> Finding {
-    let masters = info.nodes().filter(|node| node.field("role") == Some("master"));
-    let least = masters.filter_map(|node| node.number("connected_slaves")).min().unwrap_or(0);
-    if least >= u64::from(wanted) {
-        return Finding::fine(format!(
-            "a master has {least} replicas, and --wait-replicas is {wanted}"
-        ));
-    }
-    Finding::problem(
-        format!(
-            "a master has {least} replicas, and --wait-replicas is {wanted}: changes are refused"
-        ),
-        "start the missing replicas, or lower --wait-replicas",
-    )
-}
-
-/// Returns a finding if a write may be confirmed because of replicas that never become the master, while the next master
-/// does not have it.
-fn counted(info: &Info, wanted: u32, never_masters: &[String]) -> Option<Finding> {
-    let masters = info.nodes().filter(|node| node.field("role") == Some("master"));
-    let numbers: Vec<u64> = masters.filter_map(|node| node.number("connected_slaves")).collect();
-    let (least, most) = (*numbers.iter().min()?, *numbers.iter().max()?);
-    let advice = if least == most {
-        format!(
-            "set --wait-replicas to the number of all replicas of a master ({most}); then changes are refused while one \
-             of them is missing"
-        )
-    } else {
-        "let these replicas become masters, or give each master the same number of replicas and set --wait-replicas to it"
-            .to_owned()
-    };
-    (!never_masters.is_empty() && u64::from(wanted) < most).then(|| {
-        Finding::warning(
-            format!(
-                "for --wait-replicas {wanted}, Redis also counts replicas that never become the master ({}): the next \
-                 master may lack what was confirmed",
-                never_masters.join(", ")
-            ),
-            advice,
-        )
-    })
-}
-
 /// Returns a finding if the append-only file of a server is not synced. None if `CONFIG` is forbidden.
 async fn sync_policy(client: &Client) -> Option<Finding> {
     let policies = client.call_each(&[b"CONFIG", b"GET", b"appendfsync"]).await.ok()?;
@@ -399,25 +280,6 @@ mod tests {
         assert_eq!(within(&[98_000, 100_500, 112_000], 100_000..=110_000), None);
         let found = found(&[100_500, 40_500, 110_500]).unwrap();
         assert_eq!(found.what, "the clock of Redis is 59 s behind that of this machine");
-    }
-
-    /// The address of a replica is the one that it announces, and may be one that no service uses.
-    #[test]
-    fn only_a_login_that_a_replica_refuses_is_a_problem() {
-        for (obstacle, severity) in [
-            (Obstacle::LoginRequired, Severity::Problem),
-            (Obstacle::WrongLogin, Severity::Problem),
-            (Obstacle::NoPermission, Severity::Problem),
-            (Obstacle::Certificate, Severity::Warning),
-            (Obstacle::PlainPort, Severity::Warning),
-            (Obstacle::NotRedis, Severity::Warning),
-            (Obstacle::ProtectedMode, Severity::Warning),
-            (Obstacle::TimedOut, Severity::Warning),
-        ] {
-            assert_eq!(of_obstacle("a:1", obstacle, false).severity, severity, "{obstacle}");
-        }
-        let found = of_obstacle("a:1", Obstacle::LoginRequired, true).what;
-        assert!(found.ends_with("unless its cluster-replica-no-failover is yes"), "{found}");
     }
 
     #[test]
