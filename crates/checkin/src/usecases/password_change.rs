@@ -8,7 +8,7 @@ use super::security_log::SecurityLog;
 use super::session_change::{Confirmation, Requester};
 use super::tasks::Tasks;
 use crate::domain::Email;
-use crate::passwords::{Owner, PasswordPolicy, Passwords};
+use crate::passwords::{Owner, PasswordPolicy, Passwords, QueuePlace};
 use crate::storage::{Credentials, EventKind, Users};
 
 /// Changes passwords.
@@ -66,8 +66,8 @@ impl PasswordChange {
         confirmation: Confirmation,
         new: String,
     ) -> Result<Option<String>, LoginError> {
-        let session = requester.session.clone();
-        let task = self.clone().replace(requester, confirmation, new);
+        let (session, place) = (requester.session.clone(), self.passwords.queue()?);
+        let task = self.clone().replace(place, requester, confirmation, new);
         let (email, epoch) = self.tasks.run(task).await?;
         // This session continues under a new id.
         session.log_in_at_epoch(email.as_str(), &[], epoch).await?;
@@ -78,6 +78,7 @@ impl PasswordChange {
     /// may have one. Returns the address of the account and its new epoch.
     async fn replace(
         self,
+        place: QueuePlace,
         requester: Requester,
         Confirmation { current, proof }: Confirmation,
         new: String,
@@ -85,7 +86,7 @@ impl PasswordChange {
         let Requester { account, address, .. } = &requester;
         let Credentials { id, email, .. } = account;
         let (login, caller) = (self.login.clone(), requester.caller());
-        login.check_password(self.passwords.queue()?, email.clone(), current, caller).await?;
+        login.check_password(place, email.clone(), current, caller).await?;
         let name = self.users.name(*id).await?;
         let (first_name, last_name) =
             name.as_ref().map_or(("", ""), |name| (name.first.as_str(), name.last.as_str()));

@@ -12,7 +12,7 @@ use super::security_log::SecurityLog;
 use super::tasks::Tasks;
 use crate::domain::{Email, UserId};
 use crate::mail::Mailer;
-use crate::passwords::{Owner, PasswordPolicy, Passwords};
+use crate::passwords::{Owner, PasswordPolicy, Passwords, QueuePlace};
 use crate::second_factor::Proof;
 use crate::storage::{
     Admitted, Attempt, Attempts, Budget, Credentials, EventKind, PendingName, Users,
@@ -117,11 +117,13 @@ impl PasswordReset {
         reset: Reset,
         address: Option<IpAddr>,
     ) -> Result<(), LoginError> {
-        self.tasks.run(self.clone().replace(reset, address)).await
+        let place = self.passwords.queue()?;
+        self.tasks.run(self.clone().replace(place, reset, address)).await
     }
 
     async fn replace(
         self,
+        place: QueuePlace,
         Reset { token, new, proof }: Reset,
         address: Option<IpAddr>,
     ) -> Result<(), LoginError> {
@@ -134,7 +136,7 @@ impl PasswordReset {
         let checked = self.policy.check(&new, Owner { first_name, last_name, email });
         checked.map_err(LoginError::NewPassword)?;
         // Before a code is verified, because a code is right once.
-        let new = self.passwords.turn().await?.hash(new).await?;
+        let new = place.turn().await?.hash(new).await?;
         factors.demand(&account, proof.as_ref(), address).await?;
         // The steps of all accounts may have been ended meanwhile: then the step has another name.
         if !factors.take(&factors.name(KIND, &token).await?).await? {
