@@ -6,7 +6,6 @@ use redis_link::Reply;
 
 use crate::connection::Connection;
 use crate::reply::text;
-use crate::settings::Node;
 
 /// One section of `INFO`, of every node that responded.
 pub(crate) struct Info {
@@ -23,7 +22,7 @@ impl Info {
 
     /// Returns the program of each node, from the section `server`.
     pub(crate) fn engines(&self) -> impl Iterator<Item = Engine> {
-        self.nodes.iter().filter_map(|(_, node)| Engine::read(node))
+        self.nodes().filter_map(Engine::read)
     }
 
     /// Returns the section of each node.
@@ -38,10 +37,22 @@ impl Info {
 
     /// Returns the value of a field on each node.
     pub(crate) fn values<'a>(&'a self, field: &'a str) -> impl Iterator<Item = &'a str> {
-        self.nodes.iter().filter_map(move |(_, node)| {
-            let mut fields = node.lines().filter_map(|line| line.split_once(':'));
-            fields.find(|(name, _)| *name == field).map(|(_, value)| value.trim())
-        })
+        self.nodes().filter_map(move |node| node.field(field))
+    }
+}
+
+/// A section of `INFO` of one node.
+#[derive(Clone, Copy)]
+pub(crate) struct Node<'a>(pub(crate) &'a str);
+
+impl<'a> Node<'a> {
+    pub(crate) fn field(self, name: &str) -> Option<&'a str> {
+        let mut fields = self.0.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(field, _)| *field == name).map(|(_, value)| value.trim())
+    }
+
+    pub(crate) fn number(self, name: &str) -> Option<u64> {
+        self.field(name)?.parse().ok()
     }
 }
 
@@ -57,11 +68,8 @@ pub(crate) struct Engine {
 impl Engine {
     /// Reads the section `server`. Programs other than Redis have the compatible release of Redis in
     /// `redis_version`, and their own version in a field that begins with their name.
-    fn read(section: &str) -> Option<Self> {
-        let field = |wanted: &str| {
-            let mut fields = section.lines().filter_map(|line| line.split_once(':'));
-            fields.find(|(name, _)| *name == wanted).map(|(_, value)| value.trim().to_owned())
-        };
+    fn read(section: Node<'_>) -> Option<Self> {
+        let field = |name: &str| section.field(name).map(str::to_owned);
         let redis_version = field("redis_version")?;
         let own = [
             ("Valkey", "valkey_version"),
@@ -134,8 +142,8 @@ mod tests {
             ),
             ("redis_version:6.3.4\r\nserver_name:futuredb\r\n", "futuredb 6.3.4"),
         ] {
-            assert_eq!(Engine::read(section).unwrap().to_string(), name);
+            assert_eq!(Engine::read(Node(section)).unwrap().to_string(), name);
         }
-        assert_eq!(Engine::read("# Server\r\n"), None);
+        assert_eq!(Engine::read(Node("# Server\r\n")), None);
     }
 }

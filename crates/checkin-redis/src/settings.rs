@@ -11,7 +11,7 @@ use checkin_storage::Finding;
 use redis_link::Client;
 
 use crate::connection::Connection;
-use crate::info::{Info, info, is_cluster};
+use crate::info::{Info, Node, info, is_cluster};
 use crate::reply::{array, text, texts};
 
 /// The part of its memory limit above which a server is nearly full.
@@ -59,21 +59,6 @@ pub(crate) async fn findings(redis: &Connection, wanted: u32) -> Vec<Finding> {
 
 /// A function that makes a finding from a section of one node's `INFO`, or none if it lacks the field.
 type Check = fn(Node<'_>) -> Option<Finding>;
-
-/// A section of `INFO` of one node.
-#[derive(Clone, Copy)]
-pub(crate) struct Node<'a>(pub(crate) &'a str);
-
-impl<'a> Node<'a> {
-    fn field(self, name: &str) -> Option<&'a str> {
-        let mut fields = self.0.lines().filter_map(|line| line.split_once(':'));
-        fields.find(|(field, _)| *field == name).map(|(_, value)| value.trim())
-    }
-
-    fn number(self, name: &str) -> Option<u64> {
-        self.field(name)?.parse().ok()
-    }
-}
 
 /// Returns the findings of the highest severity, each once, with the nodes that it is about unless these are all.
 fn worst(found: Vec<(&str, Finding)>) -> Vec<Finding> {

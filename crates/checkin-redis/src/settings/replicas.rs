@@ -4,9 +4,9 @@ use checkin_storage::{Finding, Severity};
 use futures_util::future::join_all;
 use redis_link::{Client, Obstacle};
 
-use super::{Node, eviction, persistence, saving, sync_policy};
+use super::{eviction, persistence, saving, sync_policy};
 use crate::connection::Connection;
-use crate::info::Info;
+use crate::info::{Info, Node};
 use crate::reply::{text, texts};
 
 /// Returns the problems of the replicas that may become masters, and the addresses of the others. Returns nothing if `ROLE`

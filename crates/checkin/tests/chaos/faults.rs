@@ -331,6 +331,11 @@ async fn share_name(on: &mut Deployment) {
 /// Takes the power from the disk and from the programs that use it, and restarts them.
 fn lose_power(on: &mut Deployment) {
     let World::Volume(volume) = &on.world else { panic!("no disk") };
+    // Before the disk: a sync that is in progress while ext4 stops may succeed without its data.
+    match &on.servers {
+        Servers::One(server) => server.pause(),
+        _ => on.programs().into_iter().for_each(|program| program.signal(Signal::SIGSTOP)),
+    }
     volume.lose_power();
     match &mut on.servers {
         Servers::One(server) => {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use testkit::Client;
+use testkit::{Client, until};
 
 use super::books::{Applied, Books};
 use super::history::{Attempt, History, Kind, Known, Login, Visit, log_in};
@@ -158,9 +158,15 @@ fn unasked<'a>(visits: impl Iterator<Item = &'a Visit>, is_sent: impl Fn(&Visit)
     visits.filter(|visit| !is_sent(visit)).collect::<HashSet<_>>().len()
 }
 
-/// Returns whether a browser is logged in.
+/// Returns whether a browser is logged in. On a busy machine, the store may take longer than `--store-timeout`.
 async fn is_accepted(client: &mut Client) -> bool {
-    match client.get("/session").await.status {
+    let mut status = 503;
+    until("GET /session is answered after the fault", async || {
+        status = client.get("/session").await.status;
+        status != 503
+    })
+    .await;
+    match status {
         200 => true,
         401 => false,
         status => panic!("GET /session gets {status} after the fault"),
