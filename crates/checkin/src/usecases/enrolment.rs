@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use tower_express_session::Session;
 
 use super::login::{Login, LoginError};
 use super::revocation::{Raised, Revocation};
@@ -77,7 +76,7 @@ impl Enrolment {
         self.confirm(&requester, confirmation).await?;
         let secret = TotpSecret::random().ok_or(LoginError::Busy)?;
         let pending = PendingTotp { user: requester.account.id.get(), secret: secret.clone() };
-        self.factors.keep(&pending_name(TOTP, &requester.session), &pending, PENDING).await?;
+        self.factors.keep(&pending_name(TOTP, &requester), &pending, PENDING).await?;
         Ok(secret)
     }
 
@@ -101,7 +100,7 @@ impl Enrolment {
     }
 
     async fn confirm_code(&self, requester: Requester, code: String) -> Result<Made, LoginError> {
-        let name = pending_name(TOTP, &requester.session);
+        let name = pending_name(TOTP, &requester);
         let pending = self.factors.kept::<PendingTotp>(&name).await?;
         let pending = pending.filter(|pending| pending.user == requester.account.id.get());
         let secret = pending.ok_or(LoginError::NotBegun)?.secret;
@@ -231,7 +230,11 @@ impl Enrolment {
     }
 }
 
-/// Returns the name of the step that this session may continue.
-pub(super) fn pending_name(kind: &str, session: &Session) -> PendingName {
-    PendingName::new(kind, session.id().as_str())
+/// Returns the name of the step that this session may continue. It is another one after each change of the
+/// account that ends sessions, such as that of a second factor, which this step was not asked for.
+pub(super) fn pending_name(
+    kind: &str,
+    Requester { session, account, .. }: &Requester,
+) -> PendingName {
+    PendingName::new(&format!("{kind} {}", account.standing.epoch), session.id().as_str())
 }

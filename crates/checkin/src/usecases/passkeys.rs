@@ -45,7 +45,7 @@ impl Enrolment {
         }
         let begun = PendingPasskey::begin(site, (account.id, &account.email), &factor);
         let (options, pending) = begun.ok_or(LoginError::Busy)?;
-        self.factors.keep(&pending_name(NEW, &requester.session), &pending, PENDING).await?;
+        self.factors.keep(&pending_name(NEW, &requester), &pending, PENDING).await?;
         Ok(options)
     }
 
@@ -75,7 +75,7 @@ impl Enrolment {
         answer: &RegisterPublicKeyCredential,
     ) -> Result<Made, LoginError> {
         let site = self.factors.site()?;
-        let pending = pending_name(NEW, &requester.session);
+        let pending = pending_name(NEW, &requester);
         let pending = self.factors.taken::<PendingPasskey>(&pending).await?;
         let key = pending.and_then(|it| it.finish(site, requester.account.id, answer));
         let key = key.ok_or(LoginError::WrongPasskey)?;

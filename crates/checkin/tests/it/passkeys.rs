@@ -14,7 +14,7 @@ use crate::document::{openapi_directory, run};
 use crate::harness::{
     COOKIE, EMAIL, PASSWORD, PATIENCE, Service, Site, expect_plain, expect_problem, log_in,
 };
-use crate::second_factors::{codes, enrol_after};
+use crate::second_factors::{App, codes, enrol_after};
 
 const ORIGIN: &str = "http://localhost:8443";
 
@@ -282,6 +282,28 @@ async fn an_answer_serves_once_and_for_what_it_was_asked_for_on_sqlite() {
 #[tokio::test]
 async fn an_answer_serves_once_and_for_what_it_was_asked_for_on_redis() {
     an_answer_serves_once_and_for_what_it_was_asked_for(Site::redis()).await;
+}
+
+/// Somebody with a copy of the cookie and the password has begun before the owner turned a second factor on.
+#[tokio::test]
+async fn what_was_begun_before_a_change_is_not_confirmed_after_it() {
+    let site = Site::sqlite();
+    let auth = site.auth(&ON);
+    let mut owner = auth.logged_in().await;
+    let mut other = auth.client_like(&owner);
+    let (asked, passkey) = (begin(&mut other, None).await, Passkey::new(ORIGIN));
+    let app = enrol_after(&mut owner, &confirmation(None)).await;
+    let late = confirm(&mut other, "phone", &passkey.create(&asked)).await;
+    expect_problem(&late, 400, &["passkey"]);
+
+    let remove = json!({"currentPassword": PASSWORD, "code": app.recovery_codes[0]});
+    expect_plain(&owner.post("/second-factor/remove", &remove).await, 200, "OK");
+    let app = App::begin(&mut other, &confirmation(None)).await;
+    add(&mut owner, None).await;
+    let late = other.post("/second-factor/totp/confirm", &json!({"code": app.next()})).await;
+    expect_problem(&late, 400, &["code"]);
+    let state = owner.get("/second-factor").await.json();
+    assert_eq!((&state["totp"], passkeys(&mut owner).await.len()), (&json!(false), 1));
 }
 
 /// What makes an answer wrong.
