@@ -17,15 +17,12 @@ use crate::lifecycle::{bind, serve};
 use crate::services::auth::AuthSettings;
 use crate::signals::Stop;
 use crate::storage::ServiceKind;
+use crate::usecases::account_sessions::MAX_INDEXED;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   checkin auth
   checkin auth --store redis://127.0.0.1:6379 --session-secret-file secret.txt --max-sessions 5";
-
-/// The maximum of `--max-sessions`. The index keeps this number of sessions for an account; a
-/// session that is not in the index could not be ended by a later login.
-const MAX_INDEXED: u64 = 100;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
@@ -52,7 +49,8 @@ pub(super) struct Logins {
         long,
         env = "CHECKIN_MAX_SESSIONS",
         value_name = "NUMBER",
-        value_parser = integer::<u32>(1..=MAX_INDEXED)
+        // A session that is not in the index could not be ended by a later login.
+        value_parser = integer::<u32>(1..=MAX_INDEXED as u64)
     )]
     max_sessions: Option<u32>,
 

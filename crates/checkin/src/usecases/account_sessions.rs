@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use tokio::sync::Mutex;
 use tower_express_session::accounts::AccountSession;
 use tower_express_session::{AccountSessions, Error, Session};
 
@@ -10,19 +11,41 @@ use super::revocation::Revocation;
 use crate::domain::Email;
 use crate::storage::{Admitted, Credentials, Users};
 
+/// The number of sessions that the index keeps for an account.
+pub(crate) const MAX_INDEXED: usize = 100;
+
 /// Returns the account's sessions, the newest first. If this session is not in the index, an Express
-/// service created it and possibly others. In that case all stored sessions are searched.
+/// service created it and possibly others. In that case all stored sessions are searched, unless the index
+/// is full: then newer logins have taken the place of this session.
+///
+/// A search reads the sessions of everybody, so those who hold `search` search one after another.
+///
+/// # Cancel safety
+///
+/// A call that is dropped may have indexed some sessions.
 pub(crate) async fn list(
     sessions: &AccountSessions,
+    search: &Mutex<()>,
     session: &Session,
     account: &Email,
 ) -> Result<Vec<AccountSession>, Error> {
     let (account, current) = (account.canonical(), session.id().handle());
+    let is_indexed =
+        |indexed: &[AccountSession]| indexed.iter().any(|session| session.handle == current);
     let indexed = sessions.list(&account).await?;
-    if indexed.iter().any(|session| session.handle == current) {
+    if is_indexed(&indexed) {
         return Ok(indexed);
     }
-    let mut found = sessions.scan(&account).await?;
+    let _search = search.lock().await;
+    // Another request may have found it meanwhile.
+    let indexed = sessions.list(&account).await?;
+    if is_indexed(&indexed) {
+        return Ok(indexed);
+    }
+    let mut found = match indexed.len() < MAX_INDEXED {
+        true => sessions.scan(&account).await?,
+        false => sessions.add(&account, &session.id()).await?,
+    };
     found.sort_by_key(|session| Reverse(session.created_ms));
     Ok(found)
 }

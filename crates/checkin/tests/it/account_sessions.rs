@@ -1,5 +1,7 @@
 //! An account's sessions: listed, and ended one by one or all at once.
 
+#[cfg(feature = "external-tests")]
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use testkit::{Client, Method, until};
 
@@ -108,6 +110,51 @@ async fn an_account_has_one_index_and_nothing_in_its_sessions() {
     let mut client = auth.client_like(&client);
     assert_eq!(listed(&mut client).await.len(), 2);
     assert_eq!(client.delete("/sessions").await.json(), json!({"ended": 1}));
+}
+
+/// How often Redis was asked for a part of all keys.
+#[cfg(feature = "external-tests")]
+fn scans(site: &Site) -> u64 {
+    let info: String = site.redis_cli(&["INFO", "commandstats"]);
+    let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_scan:calls="));
+    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+}
+
+/// A search reads the sessions of everybody, so nobody has many of them made.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn requests_for_a_list_search_once() {
+    let site = Site::redis();
+    let auth = site.auth(&[]);
+    let mut client = auth.logged_in().await;
+    let index = format!("ncc:account-sessions:{EMAIL}");
+    site.redis_cli::<()>(&["DEL", &index]);
+    let before = scans(&site);
+    assert_eq!(listed(&mut client).await.len(), 1);
+    let one = scans(&site) - before;
+    assert!(one > 0, "the session is not in the index");
+    site.redis_cli::<()>(&["DEL", &index]);
+    let requests = (0..20).map(|_| {
+        let mut client = auth.client_like(&client);
+        async move { listed(&mut client).await.len() }
+    });
+    assert_eq!(join_all(requests).await, [1; 20]);
+
+    // A session that newer ones have displaced from the index.
+    let value = site.session_value(&client).unwrap();
+    site.redis_cli::<()>(&["DEL", &index]);
+    for number in 0..100 {
+        site.redis_cli::<()>(&["SET", &format!("ncc:session:{number}"), &value, "EX", "600"]);
+        site.redis_cli::<()>(&["HSET", &index, &format!("c:{number}"), "1700000000000"]);
+    }
+    for _ in 0..5 {
+        assert_eq!(listed(&mut client).await.len(), 101);
+        own(&mut client).await;
+        site.redis_cli::<()>(&["HDEL", &index, &format!("c:{}", session_id(&client))]);
+    }
+    // Redis may have grown its table of keys meanwhile, which takes twice as many steps.
+    let all = scans(&site) - before;
+    assert!(all <= 4 * one, "{all} instead of {one} and {one}");
 }
 
 #[cfg(feature = "external-tests")]

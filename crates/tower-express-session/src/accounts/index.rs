@@ -96,7 +96,11 @@ impl AccountIndex {
 
     /// Indexes the sessions of an account that are not in the index yet. Existing entries stay,
     /// because they have more details.
-    async fn index_found(&self, account: &str, found: &HashSet<SessionId>) -> Result<(), Error> {
+    pub(super) async fn index_found(
+        &self,
+        account: &str,
+        found: &HashSet<SessionId>,
+    ) -> Result<(), Error> {
         let indexed = self.store.indexed(account).await?;
         let indexed: HashSet<&SessionId> = indexed.iter().map(|indexed| &indexed.id).collect();
         let new: Vec<_> = found.iter().filter(|id| !indexed.contains(id)).cloned().collect();

@@ -128,6 +128,34 @@ impl AccountSessions {
         Ok(public(self.0.found(account).await?))
     }
 
+    /// Indexes one of the account's sessions, without a scan, and returns those in the index as
+    /// [`list`](Self::list) does. Use it for the session of a request that is older than the hundred logins that
+    /// the index keeps. A session that has ended, or belongs to another account, is not indexed.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may have indexed the session.
+    ///
+    /// ```
+    /// # use tower_express_session::{AccountSessions, Error, Session};
+    /// async fn number_of_devices(sessions: AccountSessions, session: Session) -> Result<usize, Error> {
+    ///     let user: String = session.get("user")?.unwrap_or_default();
+    ///     Ok(sessions.add(&user, &session.id()).await?.len())
+    /// }
+    /// ```
+    pub async fn add(
+        &self,
+        account: &str,
+        session: &SessionId,
+    ) -> Result<Vec<AccountSession>, Error> {
+        self.0.index_found(account, &HashSet::from([session.clone()])).await?;
+        self.list(account).await
+    }
+
     /// Revokes one of the account's sessions. Returns whether the account has a session with this
     /// handle.
     ///

@@ -249,6 +249,20 @@ async fn an_ended_session_that_express_wrote_back_is_not_listed() {
 }
 
 #[tokio::test]
+async fn a_session_is_added_to_the_index_without_those_of_others() {
+    for backend in backend::all().await {
+        let site = site(backend, |accounts| accounts);
+        let own = site.log_in_at_express(r#""al""#).await;
+        site.log_in_at_express(r#""al""#).await;
+        let eves = site.log_in_at_express(r#""eve""#).await;
+        let added = site.accounts.add(AL, &own).await.unwrap();
+        assert_eq!(added.len(), 1, "{}", site.backend.name);
+        assert_eq!(added[0].handle, own.handle());
+        assert_eq!(site.accounts.add(AL, &eves).await.unwrap(), added);
+    }
+}
+
+#[tokio::test]
 async fn with_all_are_indexed_revocation_does_not_scan() {
     let site = site(backend::memory(), AccountOptions::all_are_indexed);
     site.log_in(AL, "indexed").await;

@@ -179,6 +179,7 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         users,
         privacy,
         account_sessions,
+        session_search: Arc::default(),
         revocation,
         login: Arc::new(login),
         security,

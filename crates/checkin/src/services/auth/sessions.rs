@@ -75,7 +75,8 @@ pub(super) async fn list(
     State(auth): State<Auth>,
     LoggedInAccount { session, account, is_shared }: LoggedInAccount,
 ) -> Result<Json<Sessions>, Problem> {
-    let sessions = account_sessions::list(&auth.account_sessions, &session, &account.email).await?;
+    let Auth { account_sessions: sessions, session_search: search, .. } = &auth;
+    let sessions = account_sessions::list(sessions, search, &session, &account.email).await?;
     let current = session.id().handle();
     let is_shown = |listed: &AccountSession| !is_shared || listed.handle == current;
     let sessions = sessions.into_iter().filter(is_shown).collect();

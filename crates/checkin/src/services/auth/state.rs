@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
 use tower_express_session::{AccountSessions, Error, Session};
 
 use crate::storage::{Privacy, Users};
@@ -25,6 +26,8 @@ pub(super) struct Auth {
     pub(super) accounts: Accounts,
     /// Lists the sessions of an account, and ends one.
     pub(super) account_sessions: AccountSessions,
+    /// Held by the request that searches all stored sessions.
+    pub(super) session_search: Arc<Mutex<()>>,
     /// Ends the other sessions of an account.
     pub(super) revocation: Revocation,
     pub(super) login: Arc<Login>,
