@@ -1,35 +1,69 @@
 //! Decodes the bytes of a file as text.
 
+use std::borrow::Cow;
+
 /// The first bytes of files that are not text, and what to do with such a file.
-const OTHER_FILES: [(&[u8], &str); 8] = [
+const OTHER_FILES: [(&[u8], &str); 6] = [
     (b"\x1f\x8b", "it is a gzip file, unpack it first"),
     (b"PK\x03\x04", "it is a zip archive or a spreadsheet, unpack it or save it as CSV"),
     (b"BZh", "it is a bzip2 file, unpack it first"),
     (b"\xfd7zXZ", "it is an xz file, unpack it first"),
     (b"\x28\xb5\x2f\xfd", "it is a zstd file, unpack it first"),
     (b"\xd0\xcf\x11\xe0", "it is a spreadsheet, save it as CSV"),
-    (b"\xff\xfe", "it is UTF-16, save it as UTF-8"),
-    (b"\xfe\xff", "it is UTF-16, save it as UTF-8"),
 ];
 
-/// Returns the text, or the first line that is not text (from 1) and the rule.
-pub(super) fn decode(bytes: &[u8]) -> Result<&str, (u64, String)> {
+/// The byte order marks of UTF-16, with which spreadsheets and shells of Windows write it, and how to read its units.
+const UTF_16: [(&[u8], fn([u8; 2]) -> u16); 2] =
+    [(b"\xff\xfe", u16::from_le_bytes), (b"\xfe\xff", u16::from_be_bytes)];
+
+/// Returns the text of a file in UTF-8, or in UTF-16 with a byte order mark, or the first line that is not text (from 1)
+/// and the rule.
+pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, (u64, String)> {
     if let Some((_, what)) = OTHER_FILES.iter().find(|(start, _)| bytes.starts_with(start)) {
         return Err((1, format!("must be a text in UTF-8; {what}")));
     }
-    let line_of = |at: usize| 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count() as u64;
-    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
-        let rule = "must be a text in UTF-8, and has a NUL byte; save it as UTF-8 if it is UTF-16";
-        return Err((line_of(at), rule.to_owned()));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let rule = "must be a text in UTF-8; save it as UTF-8 if it is Latin-1 or Windows-1252";
-        (line_of(error.valid_up_to()), rule.to_owned())
-    })?;
+    let utf_16 = UTF_16.iter().find_map(|(mark, unit)| Some((bytes.strip_prefix(*mark)?, unit)));
+    let text = match utf_16 {
+        Some((bytes, unit)) => Cow::Owned(decode_utf_16(bytes, unit)?),
+        None => Cow::Borrowed(decode_utf_8(bytes)?),
+    };
     if text.trim_start_matches('\u{feff}').trim().is_empty() {
         return Err((1, "must not be empty".to_owned()));
     }
     Ok(text)
+}
+
+fn decode_utf_8(bytes: &[u8]) -> Result<&str, (u64, String)> {
+    expect_no_nul(bytes)?;
+    std::str::from_utf8(bytes).map_err(|error| {
+        let rule = "must be a text in UTF-8; save it as UTF-8 if it is Latin-1 or Windows-1252";
+        (line_of(&bytes[..error.valid_up_to()]), rule.to_owned())
+    })
+}
+
+fn decode_utf_16(bytes: &[u8], unit: &fn([u8; 2]) -> u16) -> Result<String, (u64, String)> {
+    let (units, rest) = bytes.as_chunks::<2>();
+    let mut text = String::with_capacity(bytes.len());
+    let characters = char::decode_utf16(units.iter().map(|bytes| unit(*bytes)));
+    // A unit that is cut off is as wrong as half of a character.
+    let cut_off = rest.first().map(|_| None);
+    for character in characters.map(Result::ok).chain(cut_off) {
+        let rule = "must be a text; it has the mark of UTF-16, but is damaged";
+        text.push(character.ok_or_else(|| (line_of(text.as_bytes()), rule.to_owned()))?);
+    }
+    expect_no_nul(text.as_bytes())?;
+    Ok(text)
+}
+
+fn expect_no_nul(text: &[u8]) -> Result<(), (u64, String)> {
+    let Some(at) = text.iter().position(|byte| *byte == 0) else { return Ok(()) };
+    let rule = "must be a text, and has a NUL character; save it as UTF-8 if it is UTF-16";
+    Err((line_of(&text[..at]), rule.to_owned()))
+}
+
+/// Returns the line that begins or goes on after these bytes, from 1.
+fn line_of(before: &[u8]) -> u64 {
+    1 + before.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// The starts of texts of other kinds, and what they are.
@@ -58,7 +92,10 @@ mod tests {
             (b"\xef\xbb\xbf", 1, "empty"),
             (b"\x1f\x8b\x08\0\0", 1, "gzip"),
             (b"PK\x03\x04\0\0", 1, "zip"),
-            (b"\xff\xfei\0d\0", 1, "UTF-16"),
+            (b"\xff\xfe", 1, "empty"),
+            (b"\xff\xfei\0\n\0d\0\xd8", 2, "UTF-16"),
+            (b"\xff\xfei\0\n\0d\0\x3d\xd8i\0", 2, "UTF-16"),
+            (b"\xfe\xff\0i\0\n\0\0", 2, "NUL"),
             (b"i\0d\0", 1, "NUL"),
             (b"id\n\n1\0\n", 3, "NUL"),
             (b"name\nCaf\xe9\n", 2, "Latin-1"),
@@ -67,6 +104,18 @@ mod tests {
             let (found, rule) = decode(bytes).unwrap_err();
             assert!(found == line && rule.contains(named), "{bytes:?}: {found} {rule}");
         }
-        assert_eq!(decode("Café".as_bytes()), Ok("Café"));
+        assert_eq!(decode("Café".as_bytes()).unwrap(), "Café");
+    }
+
+    #[test]
+    fn utf_16_is_read_in_both_orders() {
+        let text = "userId\tcomment\r\n77\tCafé 😀\r\n";
+        for (mark, bytes) in
+            [(b"\xff\xfe", u16::to_le_bytes as fn(u16) -> [u8; 2]), (b"\xfe\xff", u16::to_be_bytes)]
+        {
+            let file =
+                [&mark[..], &text.encode_utf16().flat_map(bytes).collect::<Vec<_>>()].concat();
+            assert_eq!(decode(&file).unwrap(), text);
+        }
     }
 }

@@ -80,7 +80,7 @@ impl Importer {
     /// Reads one file if it is text; see [`add_file`](Self::add_file).
     pub fn add_bytes(&mut self, file: &str, bytes: &[u8]) {
         match decode(bytes) {
-            Ok(text) => self.add_file(file, text),
+            Ok(text) => self.add_file(file, &text),
             Err((line, rule)) => {
                 self.counts.damaged_files += 1;
                 let place = RecordPlace { file: file.into(), position: Position::Line(line) };
