@@ -1,7 +1,7 @@
 //! The command `checkin export`.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -95,7 +95,12 @@ fn draft_of(path: &Path) -> io::Result<Option<(Draft, PathBuf)>> {
     OpenOptions::new().write(true).open(path)?;
     // A link stays, and the file that it names is replaced.
     let place = fs::canonicalize(path)?;
-    let Ok(draft) = Draft::beside(&place) else { return Ok(None) };
+    let draft = match Draft::beside(&place) {
+        Ok(draft) => draft,
+        // A draft that is left over is to be removed.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
+        Err(_) => return Ok(None),
+    };
     let file = draft.open()?;
     let new = file.metadata()?;
     if (new.uid(), new.gid()) != (existing.uid(), existing.gid()) {
@@ -129,6 +134,25 @@ async fn write(
         }
         for checkin in page {
             writer.write(&source.visit(checkin)).context(cannot)?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_that_is_left_over_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["new", "existing"] {
+            let file = directory.path().join(name);
+            let before = (name == "existing").then(|| fs::write(&file, "before").unwrap());
+            let (left_over, _) = draft_of(&file).unwrap().unwrap();
+            let error = draft_of(&file).unwrap_err();
+            assert!(error.to_string().contains("left over"), "{name}: {error}");
+            assert!(error.to_string().contains(&*left_over.path().to_string_lossy()), "{error}");
+            assert_eq!(file.exists(), before.is_some(), "{name}");
         }
     }
 }
