@@ -166,6 +166,7 @@ impl Feed {
             shown,
             waiting: VecDeque::new(),
             live: None,
+            caught_up: 0,
             _place: place,
         })
     }
@@ -298,6 +299,8 @@ pub(crate) struct Listener {
     /// Entries that were read and not sent yet.
     waiting: VecDeque<Arc<FeedEntry>>,
     live: Option<Live>,
+    /// The number of entries that were read for this listener alone.
+    caught_up: usize,
     _place: OwnedSemaphorePermit,
 }
 
@@ -312,6 +315,11 @@ impl Listener {
     /// The position at which the listener begins.
     pub(crate) fn position(&self) -> String {
         self.shown.to_string()
+    }
+
+    /// The number of check-ins from before the listener came to the end of the log.
+    pub(crate) fn caught_up(&self) -> usize {
+        self.caught_up
     }
 
     /// Returns the next check-in or sign of life, or `None` if the client was too slow or the store is unavailable:
@@ -353,6 +361,7 @@ impl Listener {
         let page =
             page.inspect_err(|_| tracing::debug!("a stream ends: the log cannot be read")).ok()?;
         let is_near_the_end = page.len() < OWN_PAGE / 2;
+        self.caught_up += page.len();
         let entry = |(partition, checkin)| Arc::new(FeedEntry { partition, checkin, event: None });
         self.waiting.extend(page.into_iter().map(entry));
         let has_more = read != self.read;

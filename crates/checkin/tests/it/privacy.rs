@@ -154,6 +154,21 @@ async fn a_new_account_looks_up_little() {
 }
 
 #[tokio::test]
+async fn a_stream_gives_a_new_account_no_more_than_lists() {
+    let site = Site::sqlite();
+    let console = site.console(&["--newcomer-rate", "3"]);
+    let (mut new, _) = newcomer(&console).await;
+    let mut events = Events::open(&console, &new, Some("0-0"));
+    let seen = std::iter::from_fn(|| events.next()).count();
+    assert!((2900..=3000).contains(&seen), "{seen}");
+    expect_problem(&new.get("/api/checkins/latest").await, 429, &[]);
+
+    let al = console.logged_in().await;
+    let mut events = Events::open(&console, &al, Some("0-0"));
+    assert_eq!(std::iter::from_fn(|| events.next()).take(4000).count(), 4000);
+}
+
+#[tokio::test]
 async fn a_refused_look_up_of_an_address_takes_nothing_from_a_new_account() {
     let site = Site::sqlite();
     let console = site.console(&["--newcomer-rate", "20", "--lookup-rate", "1"]);

@@ -17,12 +17,14 @@ use tokio_util::task::AbortOnDropHandle;
 use super::representation::event_data;
 use super::state::Api;
 use super::visitor::Onlooker;
+use crate::domain::UserId;
 use crate::http::document::{LoginNeeded, Problems};
 use crate::http::{Parameters, Problem, RequestAddress, RequestOrigin, StreamPlaces};
 use crate::input::parameters;
 use crate::storage::LogPosition;
 use crate::usecases::feed::{Listener, News};
 use crate::usecases::named_checkins::NamedCheckin;
+use crate::usecases::newcomers::Newcomers;
 
 /// A comment. Without a message from time to time, proxies could close the connection as idle.
 const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
@@ -32,6 +34,9 @@ const RETRY_MS: u64 = 1000;
 
 /// The interval at which the session is checked.
 const SESSION_CHECK: Duration = Duration::from_secs(1);
+
+/// The number of earlier check-ins that a new account gets for one look-up: as many as from a list.
+const LOOK_UP: usize = 1000;
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -73,6 +78,7 @@ pub(super) async fn stream(
         None => query.after,
     };
     let places = api.limits.stream(origin.address, &visitor.session.id())?;
+    let (newcomers, onlooker) = (api.newcomers.clone(), visitor.id);
     let session = visitor.session.detach().await?;
     let listener = api.feed.listen(after).await?;
     let stopping = api.stopping.clone();
@@ -86,26 +92,46 @@ pub(super) async fn stream(
     };
     // In a task, because the body is polled only while its client reads.
     let over = AbortOnDropHandle::new(tokio::spawn(over));
-    let events = Body::from_stream(events(listener, places).take_until(over));
+    let streamed = Streamed { listener, newcomers, onlooker, paid: LOOK_UP, _places: places };
+    let events = Body::from_stream(events(streamed).take_until(over));
     let headers =
         [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store"), (BUFFERING, "no")];
     Ok((headers, events))
 }
 
-/// Returns the events of a listener, which hold its places.
-fn events(
+/// A stream, which holds its places.
+struct Streamed {
     listener: Listener,
-    places: StreamPlaces,
-) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    // An id without data is not an event, but clients remember it: a client that loses the
-    // connection now misses nothing.
-    let first = format!("id: {}\nretry: {RETRY_MS}\n\n", listener.position());
-    let news = streams::unfold((listener, places), async |(mut listener, places)| {
-        let event = match listener.next().await? {
+    newcomers: Newcomers,
+    onlooker: UserId,
+    /// The number of earlier check-ins that the look-ups of the user have paid for.
+    paid: usize,
+    _places: StreamPlaces,
+}
+
+impl Streamed {
+    /// Returns the next event. A new account gets as many earlier check-ins as from lists; then its stream ends.
+    async fn next(&mut self) -> Option<Bytes> {
+        let event = match self.listener.next().await? {
             News::Checkin(event) => event,
             News::KeepAlive => KEEP_ALIVE,
         };
-        Some((event, (listener, places)))
+        while self.paid < self.listener.caught_up() {
+            self.newcomers.admit(self.onlooker).await.ok()?;
+            self.paid += LOOK_UP;
+        }
+        Some(event)
+    }
+}
+
+/// Returns the events of a stream.
+fn events(streamed: Streamed) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    // An id without data is not an event, but clients remember it: a client that loses the
+    // connection now misses nothing.
+    let first = format!("id: {}\nretry: {RETRY_MS}\n\n", streamed.listener.position());
+    let news = streams::unfold(streamed, async |mut streamed| {
+        let event = streamed.next().await?;
+        Some((event, streamed))
     });
     streams::iter([Bytes::from(first)]).chain(news).map(Ok)
 }
