@@ -178,6 +178,9 @@ impl Deployment {
                 if !self.plan.admission.duplicate_window.is_zero()
                     || state.watch.leaves(checkin.content[0]) =>
             {
+                if checkin.is_private {
+                    state.watch.refused_privately(checkin.content);
+                }
                 true
             }
             status => {

@@ -21,6 +21,8 @@ pub(crate) struct Watch {
     accepted: BTreeMap<EntryId, u64>,
     /// The private check-ins that were accepted and are not deleted, and their numbers.
     private: BTreeMap<EntryId, (u64, Content)>,
+    /// The private check-ins that were refused as duplicates. A late copy of the request may have been stored.
+    refused_privately: Vec<Content>,
     /// The users who have asked to delete their accounts.
     leaving: BTreeSet<u64>,
     duplicate_window_ms: u64,
@@ -79,6 +81,7 @@ impl Watch {
             sent: BTreeMap::new(),
             accepted: BTreeMap::new(),
             private: BTreeMap::new(),
+            refused_privately: Vec::new(),
             leaving: BTreeSet::new(),
             duplicate_window_ms: plan.admission.duplicate_window.as_millis() as u64,
         }
@@ -111,6 +114,16 @@ impl Watch {
             self.violated(format!("a private check-in was accepted twice, also as {id}"));
         }
         self.private.insert(id, (number, content));
+    }
+
+    /// A client was answered that its private check-in is a duplicate.
+    pub(crate) fn refused_privately(&mut self, content: Content) {
+        self.refused_privately.push(content);
+    }
+
+    /// The private check-ins that may be there, each at most once.
+    pub(crate) fn possibly_private(&self) -> &[Content] {
+        &self.refused_privately
     }
 
     /// A user is about to delete the account. Nothing of what it has must be there any more.
