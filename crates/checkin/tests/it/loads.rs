@@ -33,7 +33,7 @@ fn a_damaged_file_is_named_with_its_line() {
     let site = Site::empty_sqlite();
     assert_eq!(load(&site, "people.json", people().as_bytes(), &[]).code, 0);
     let table = |rows: &str| format!("{HEADER}{rows}").into_bytes();
-    let utf16: Vec<u8> = "userId".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     for (file, bytes, named) in [
         (
             "open.csv",
@@ -58,7 +58,12 @@ fn a_damaged_file_is_named_with_its_line() {
             [&table("77,1,3,")[..], b"\xe9\n"].concat(),
             "line 2: must be a text in UTF-8",
         ),
-        ("utf16.csv", utf16, "must be a text in UTF-8"),
+        ("utf16.csv", utf16("userId"), "save it as UTF-8 if it is UTF-16"),
+        (
+            "half.csv",
+            [b"\xff\xfe", &utf16("userId\n")[..], b"\0"].concat(),
+            "line 2: must be a text",
+        ),
         ("gzip.csv", b"\x1f\x8b\x08\0\0\0\0\0".to_vec(), "gzip"),
         ("book.csv", b"PK\x03\x04\0\0\0\0".to_vec(), "zip"),
         ("cut.json", b"{\"checkins\":[\n{\"id\":".to_vec(), "line 2"),
@@ -71,6 +76,11 @@ fn a_damaged_file_is_named_with_its_line() {
         let line = ended.stdout.lines().find(|line| line.contains(named));
         assert!(line.is_some_and(|line| line.contains(file)), "{file}: {}", ended.stdout);
     }
+    // "Unicode Text" of a spreadsheet.
+    let rows = format!("{HEADER}77,1,3,2021-03-01T00:00:00Z\r\n").replace(',', "\t");
+    let ended = load(&site, "unicode.txt", &[b"\xff\xfe", &utf16(&rows)[..]].concat(), &[]);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("check-ins: 1 loaded"), "{}", ended.stdout);
 }
 
 #[test]
