@@ -8,9 +8,9 @@
 //!
 //! An account that was deleted is erased after this search, its check-ins first. Until then nobody else can
 //! register its address, and no session of it is left that could be taken for one of the next account with
-//! that address.
+//! that address. Many check-ins take minutes, so the searches for other accounts go on meanwhile.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
@@ -57,6 +57,11 @@ pub struct Revocation {
     /// The accounts whose epoch was raised, and that could not be added to the list again afterwards. Locked for
     /// a few instructions, never across an await.
     unlisted: Arc<Mutex<BTreeSet<UserId>>>,
+    /// The deleted accounts whose sessions have ended, with their searches, in the order in which this process
+    /// erases them. Locked as `unlisted`.
+    erasures: Arc<Mutex<VecDeque<Search>>>,
+    /// Wakes the task that erases them.
+    erasing: Arc<Notify>,
 }
 
 /// An account whose epoch was raised.
@@ -74,8 +79,8 @@ pub(crate) struct Raised {
 struct Due {
     /// The sessions to end, by the name of their account.
     outdated: HashMap<String, Outdated>,
-    /// The accounts to erase afterwards.
-    deleted: Vec<UserId>,
+    /// The searches of the accounts to erase afterwards.
+    deleted: Vec<Search>,
 }
 
 /// Why a search failed.
@@ -95,8 +100,17 @@ impl Revocation {
         sessions: AccountSessions,
         lease: Duration,
     ) -> Self {
-        let (added, unlisted) = (Arc::default(), Arc::default());
-        Self { users, searches, retractions, sessions, lease, added, unlisted }
+        Self {
+            users,
+            searches,
+            retractions,
+            sessions,
+            lease,
+            added: Arc::default(),
+            unlisted: Arc::default(),
+            erasures: Arc::default(),
+            erasing: Arc::default(),
+        }
     }
 
     /// Raises the epoch of an account with `raise`, which returns the new epoch or `None` if it changes
@@ -166,12 +180,15 @@ impl Revocation {
     async fn search_for(&self, raised: &mut Raised) -> Result<(), SearchError> {
         let due = self.due(&[raised.search]).await?;
         self.sessions.revoke_scanned(&due.outdated, &mut raised.revoked).await?;
-        self.erase(&due).await?;
+        for deleted in &due.deleted {
+            self.erase(deleted.user).await?;
+        }
         self.searches.finish_searches("", &[raised.search]).await?;
         Ok(())
     }
 
-    /// Searches for the sessions of all accounts that are due, as long as the process runs.
+    /// Searches for the sessions of all accounts that are due, and erases those that were deleted, as long as the
+    /// process runs.
     ///
     /// # Cancel safety
     ///
@@ -184,15 +201,24 @@ impl Revocation {
                 Err(_) => sleep(POLL).await,
             }
         };
+        tokio::select! {
+            never = self.search_each(&owner) => never,
+            never = self.erase_each(&owner) => never,
+        }
+    }
+
+    async fn search_each(&self, owner: &str) -> Infallible {
         let mut pause = PAUSE;
         loop {
-            match self.search_once(&owner).await {
+            match self.search_once(owner).await {
                 Ok(true) => {
                     pause = PAUSE;
                     sleep(pause).await;
                 }
                 Ok(false) => {
-                    drop(timeout(POLL, self.added.notified()).await);
+                    // An erasure keeps the lease.
+                    let poll = if self.erasures().is_empty() { POLL } else { LEASE / 3 };
+                    drop(timeout(poll, self.added.notified()).await);
                 }
                 Err(error) => {
                     error.log();
@@ -211,15 +237,15 @@ impl Revocation {
             self.unlisted().remove(&user);
         }
         let searches = self.searches.due_searches(owner, LEASE, MAX_ACCOUNTS).await?;
-        let searches = searches.unwrap_or_default();
+        let mut searches = searches.unwrap_or_default();
+        searches.retain(|search| !self.erasures().contains(search));
         if searches.is_empty() {
             return Ok(false);
         }
-        let due = self.due(&searches).await?;
+        let Due { outdated, deleted } = self.due(&searches).await?;
         let mut work = pin!(async {
             let mut revoked = Revoked::default();
-            self.sessions.revoke_scanned(&due.outdated, &mut revoked).await?;
-            self.erase(&due).await?;
+            self.sessions.revoke_scanned(&outdated, &mut revoked).await?;
             Ok::<_, SearchError>(revoked.number())
         });
         let ended = loop {
@@ -231,9 +257,39 @@ impl Revocation {
                 }
             }
         };
-        self.searches.finish_searches(owner, &searches).await?;
         tracing::info!(accounts = searches.len(), ended, "searched for the sessions of accounts");
+        searches.retain(|search| !deleted.contains(search));
+        self.erasures().extend(deleted);
+        self.erasing.notify_one();
+        // An erasure keeps the lease, so that no other process begins it, too.
+        let released = if self.erasures().is_empty() { owner } else { "" };
+        self.searches.finish_searches(released, &searches).await?;
         Ok(true)
+    }
+
+    /// Erases deleted accounts one after another, and releases the lease.
+    async fn erase_each(&self, owner: &str) -> Infallible {
+        loop {
+            let next = self.erasures().front().copied();
+            let Some(search) = next else {
+                self.erasing.notified().await;
+                continue;
+            };
+            let erased = async {
+                self.erase(search.user).await?;
+                Ok::<_, SearchError>(self.searches.finish_searches(owner, &[search]).await?)
+            };
+            if let Err(error) = erased.await {
+                error.log();
+                sleep(PAUSE).await;
+            }
+            // If it failed, the search is still due.
+            self.erasures().pop_front();
+        }
+    }
+
+    fn erasures(&self) -> MutexGuard<'_, VecDeque<Search>> {
+        self.erasures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unlisted(&self) -> MutexGuard<'_, BTreeSet<UserId>> {
@@ -245,27 +301,25 @@ impl Revocation {
         let mut due = Due::default();
         for search in searches {
             if let Some(account) = readable(self.users.credentials(search.user).await)? {
-                due.add(account);
+                due.add(*search, account);
             }
         }
         Ok(due)
     }
 
-    /// Erases the accounts that were deleted before their sessions were searched for, with their check-ins.
-    async fn erase(&self, due: &Due) -> Result<(), StorageError> {
-        for id in &due.deleted {
-            self.retractions.retract_all(*id).await?;
-            if self.users.erase(*id).await? {
-                tracing::info!(user.id = id.get(), "erased a deleted account");
-            }
+    /// Erases an account that was deleted before its sessions were searched for, with its check-ins.
+    async fn erase(&self, id: UserId) -> Result<(), StorageError> {
+        self.retractions.retract_all(id).await?;
+        if self.users.erase(id).await? {
+            tracing::info!(user.id = id.get(), "erased a deleted account");
         }
         Ok(())
     }
 }
 
 impl Due {
-    fn add(&mut self, Credentials { id, email, standing, .. }: Credentials) {
-        self.deleted.extend((standing.status == Status::Deleted).then_some(id));
+    fn add(&mut self, search: Search, Credentials { email, standing, .. }: Credentials) {
+        self.deleted.extend((standing.status == Status::Deleted).then_some(search));
         let outdated = Outdated::before(standing.epoch).except(standing.kept);
         let known = self.outdated.entry(email.canonical()).or_default();
         // Two accounts of an earlier version may share this name (`Email::index_keys`), and nothing tells which of them a
@@ -349,7 +403,9 @@ mod tests {
         ]);
         for accounts in [[one.clone(), two.clone(), other.clone()], [other, two, one]] {
             let mut due = Due::default();
-            accounts.into_iter().for_each(|account| due.add(account));
+            for account in accounts {
+                due.add(Search { number: 0, user: account.id }, account);
+            }
             assert_eq!(due.outdated, expected);
         }
     }

@@ -7,6 +7,8 @@ use redis::Value as Reply;
 use serde_json::{Value, json};
 use sqlite_writer::rusqlite::Connection;
 use sqlite_writer::rusqlite::types::ValueRef;
+#[cfg(feature = "external-tests")]
+use testkit::until;
 use testkit::{Client, Method, signature};
 
 use crate::harness::{
@@ -283,4 +285,39 @@ async fn a_deletion_that_is_killed_is_completed_on_sqlite() {
 #[tokio::test]
 async fn a_deletion_that_is_killed_is_completed_on_redis() {
     a_deletion_that_is_killed_is_completed(&Site::redis()).await;
+}
+
+/// Only a search ends sessions that Express made, which have no epoch and are in no index.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn an_erasure_delays_no_search_for_sessions_of_others() {
+    let site = Site::redis();
+    let row = |number: u64| format!("{},77,3,4\n", 1_700_000_000_000 + number * 60_000);
+    let table: String = (0..30_000).map(row).collect();
+    let file = site.directory.path().join("many.csv");
+    std::fs::write(&file, format!("time,userId,locationId,starRating\n{table}")).unwrap();
+    assert_eq!(site.run("load", &[file.to_str().unwrap()]).code, 0);
+    site.count_all();
+    let auth = site.auth(&[]);
+    let (mut al, mut other) = (auth.logged_in().await, auth.client());
+    let email: String = site.redis_cli(&["HGET", "ncc:user:78", "email"]);
+    let login = json!({"email": email, "password": DEMO_PASSWORD});
+    expect_plain(&other.post("/login", &login).await, 200, "OK");
+
+    let password = json!({"currentPassword": DEMO_PASSWORD});
+    let deletion = al.request(Method::DELETE, "/account").json(&password);
+    expect_plain(&deletion.send().await, 200, "OK");
+    until("the erasure begins", async || {
+        site.redis_cli::<u64>(&["ZCARD", "{ncc:checkins}:retractions"]) > 0
+    })
+    .await;
+    let session = json!({"cookie": {"path": "/"}, "user": email}).to_string();
+    site.redis_cli::<()>(&["SET", "ncc:session:at-express", &session, "EX", "600"]);
+    assert_eq!(other.delete("/sessions").await.json(), json!({"ended": 0}));
+    until("the search ends it", async || {
+        !site.redis_cli::<bool>(&["EXISTS", "ncc:session:at-express"])
+    })
+    .await;
+    let address: String = site.redis_cli(&["HGET", "ncc:user:77", "email"]);
+    assert_eq!(address, crate::harness::EMAIL, "the erasure has ended before");
 }
