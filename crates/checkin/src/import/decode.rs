@@ -12,8 +12,11 @@ const OTHER_FILES: [(&[u8], &str); 6] = [
     (b"\xd0\xcf\x11\xe0", "it is a spreadsheet, save it as CSV"),
 ];
 
+/// Reads a unit of UTF-16.
+type ReadUnit = fn([u8; 2]) -> u16;
+
 /// The byte order marks of UTF-16, with which spreadsheets and shells of Windows write it, and how to read its units.
-const UTF_16: [(&[u8], fn([u8; 2]) -> u16); 2] =
+const UTF_16: [(&[u8], ReadUnit); 2] =
     [(b"\xff\xfe", u16::from_le_bytes), (b"\xfe\xff", u16::from_be_bytes)];
 
 /// Returns the text of a file in UTF-8, or in UTF-16 with a byte order mark, or the first line that is not text (from 1)
@@ -41,7 +44,7 @@ fn decode_utf_8(bytes: &[u8]) -> Result<&str, (u64, String)> {
     })
 }
 
-fn decode_utf_16(bytes: &[u8], unit: &fn([u8; 2]) -> u16) -> Result<String, (u64, String)> {
+fn decode_utf_16(bytes: &[u8], unit: &ReadUnit) -> Result<String, (u64, String)> {
     let (units, rest) = bytes.as_chunks::<2>();
     let mut text = String::with_capacity(bytes.len());
     let characters = char::decode_utf16(units.iter().map(|bytes| unit(*bytes)));
