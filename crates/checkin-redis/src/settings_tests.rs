@@ -22,7 +22,7 @@ async fn a_diagnosis_finds_settings_that_may_lose_data() {
         assert!(finding.advice.contains("redis-cli CONFIG SET"), "{finding:?}");
     }
     let policy = &["maxmemory-policy noeviction", "appendonly yes", "appendfsync no"][..];
-    let limit = &["appendfsync always", "maxmemory 1000000"];
+    let limit = &["appendfsync always", "maxmemory 1"];
     for (settings, word) in [(policy, "appendfsync"), (limit, "refuses writes")] {
         for setting in settings {
             ask(&storage, &format!("CONFIG SET {setting}")).await;
