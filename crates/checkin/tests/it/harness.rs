@@ -87,7 +87,9 @@ impl Site {
         let template = redis_template();
         let directory = template.parent().unwrap().to_str().unwrap();
         let file = template.file_name().unwrap().to_str().unwrap();
-        Site::with_logins(&["--dir", directory, "--dbfilename", file], &[])
+        // Before Redis 7, a server that gets a replica writes this file by default.
+        let args = ["--dir", directory, "--dbfilename", file, "--repl-diskless-sync", "yes"];
+        Site::with_logins(&args, &[])
     }
 
     /// A Redis with the demo data, which keeps everything.
