@@ -144,6 +144,24 @@ async fn a_log_that_nobody_reads_stays_short() {
     assert!(log_bytes(&file(&directory)) < 24 << 20, "{}", log_bytes(&file(&directory)));
 }
 
+/// The superuser may make files in any folder, so as the superuser this tests nothing.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_takes_no_new_file_is_not_a_full_disk() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let first = Database::open(file(&directory)).unwrap();
+    insert(&first, 1).await;
+    let set_mode = |mode| {
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set_mode(0o555);
+    let second = Database::open(file(&directory)).unwrap();
+    let checked = second.check_writable().await;
+    set_mode(0o755);
+    checked.unwrap();
+}
+
 /// Nobody would find what is written to a file that has lost its name.
 #[cfg(unix)]
 #[tokio::test]
