@@ -28,6 +28,7 @@ use tower_express_session::{
     AccountSessions, ConfigError, Secrets, SessionLayer, SessionLayerBuilder,
 };
 
+use self::start::Denials;
 use crate::config::{Common, RedisUrl, SessionEncryption, StoreUrl};
 use crate::http::{
     ClientLimits, Cors, Edge, Metrics, OnFailure, Proxies, Readiness, StrictTransport,
@@ -93,6 +94,7 @@ pub struct App {
     /// What stands before the id of a session in the store.
     session_key_prefix: String,
     readiness: Readiness,
+    denials: Denials,
     /// Cancelled when the service drains.
     draining: CancellationToken,
     /// The command that runs the process, and the services in it, once it has started.
@@ -128,6 +130,7 @@ struct Stores {
     sessions: Arc<dyn AccountStore>,
     cached: Arc<dyn AccountStore>,
     keys: Option<EncryptionKeys>,
+    denials: Denials,
 }
 
 impl App {
@@ -165,8 +168,13 @@ impl App {
         };
         let keys = session_keys(config)?;
         let sessions = with_encryption(Form::of(config).in_sqlite(sessions), keys.as_ref());
-        let stores =
-            Stores { storage: Arc::new(storage), cached: sessions.clone(), sessions, keys };
+        let stores = Stores {
+            storage: Arc::new(storage),
+            cached: sessions.clone(),
+            sessions,
+            keys,
+            denials: Denials::default(),
+        };
         Self::on(config, stores, secret.as_slice(), (metrics, traces))
     }
 
@@ -179,7 +187,8 @@ impl App {
         let client = Client::at(url.address.clone(), timeouts(config))?;
         let metrics = ProcessMetrics::default();
         let traces = TracesCell::default();
-        observe::redis(&client, metrics.store.clone(), traces.clone());
+        let denials = Denials::default();
+        observe::redis(&client, metrics.store.clone(), traces.clone(), denials.clone());
         let prefix = config.key_prefix.as_str();
         let mut sessions = Form::of(config)
             .in_redis(client.clone(), prefix)
@@ -199,13 +208,13 @@ impl App {
         let cached = with_encryption(cached, keys.as_ref());
         let storage = RedisStorage::new(client.clone(), prefix, config.partitions.into())
             .wait_for_replicas(replicas, within)?;
-        let stores = Stores { storage: Arc::new(storage), sessions, cached, keys };
+        let stores = Stores { storage: Arc::new(storage), sessions, cached, keys, denials };
         Self::on(config, stores, secrets.as_slice(), (metrics, traces))
     }
 
     fn on(
         config: &Common,
-        Stores { storage, sessions: session_store, cached: cached_store, keys }: Stores,
+        Stores { storage, sessions: session_store, cached: cached_store, keys, denials }: Stores,
         secrets: &[String],
         (metrics, traces): (ProcessMetrics, TracesCell),
     ) -> anyhow::Result<Self> {
@@ -270,6 +279,7 @@ impl App {
             store: config.store.clone(),
             session_key_prefix: Form::of(config).key_prefix(config),
             readiness: Readiness::unchecked(),
+            denials,
             draining: CancellationToken::new(),
             process: Arc::default(),
             metrics,

@@ -9,6 +9,7 @@ use redis::RedisError;
 use crate::cause::kind;
 use crate::client::Client;
 use crate::error::ErrorKind;
+use crate::obstacle::Obstacle;
 
 /// Something that a client did; see [`Client::observe`](crate::Client::observe).
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,8 @@ pub enum Failure {
     TimedOut,
     /// Redis could not be reached, or cannot serve the request now.
     Unavailable,
+    /// The login may not use the command or the key.
+    Denied,
     /// Redis replied with another error.
     Refused,
 }
@@ -49,6 +52,7 @@ impl From<&RedisError> for Failure {
         }
         match kind(cause) {
             ErrorKind::Unavailable => Self::Unavailable,
+            _ if Obstacle::from(cause) == Obstacle::NoPermission => Self::Denied,
             _ => Self::Refused,
         }
     }

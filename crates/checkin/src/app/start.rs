@@ -1,9 +1,12 @@
 //! The start of a process: its store is prepared, at once or as soon as it can be used.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use futures_util::FutureExt;
+use tokio::sync::Notify;
 
 use super::App;
 use crate::storage::{Fault, ServiceKind};
@@ -14,6 +17,9 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// The time between two looks at permissions that were missing: somebody has to give them.
 const RETRY_PERMISSIONS: Duration = Duration::from_secs(2);
+
+/// Notified when Redis has denied a command or a key to the login.
+pub(super) type Denials = Arc<Notify>;
 
 /// What prevents a service from using its store for now.
 struct Hindrance {
@@ -106,7 +112,8 @@ impl App {
         self.readiness.wait().await;
     }
 
-    /// Runs a service to its end. If the store was unavailable at the start, prepares it meanwhile.
+    /// Runs a service to its end. If the store was unavailable at the start, prepares it meanwhile. If Redis denies
+    /// something to the login later, names it once.
     ///
     /// # Errors
     ///
@@ -116,10 +123,7 @@ impl App {
         let ended = tokio::select! {
             biased;
             ended = &mut service => ended,
-            ready = self.get_ready() => {
-                ready?;
-                service.await
-            }
+            error = self.watch() => return Err(error),
         };
         if let Some(traces) = self.traces.get() {
             traces.finish().await;
@@ -144,6 +148,36 @@ impl App {
         }
         tracing::info!("the store is available after {:.1} s", since.elapsed().as_secs_f64());
         Ok(())
+    }
+
+    /// Prepares the store, and looks for missing permissions when Redis has denied something. Returns if the store
+    /// cannot be prepared.
+    async fn watch(&self) -> anyhow::Error {
+        if let Err(error) = self.get_ready().await {
+            return error;
+        }
+        let services = self.process.get().map_or(&[][..], |(_, services)| services);
+        loop {
+            self.denials.notified().await;
+            let (since, mut missing) = (Instant::now(), String::new());
+            while let Err(fault) = self.storage.permitted(services).await {
+                let found = fault.to_string();
+                if missing != found {
+                    tracing::warn!("{found}");
+                    missing = found;
+                }
+                tokio::time::sleep(RETRY_PERMISSIONS).await;
+            }
+            if missing.is_empty() {
+                tracing::warn!("Redis denied the login a command or a key; see its ACL LOG");
+            } else {
+                let seconds = since.elapsed().as_secs_f64();
+                tracing::info!("the login has its permissions again after {seconds:.1} s");
+            }
+            // The look was denied the same, and others may be denied what no service needs.
+            tokio::time::sleep(RETRY_PERMISSIONS).await;
+            let _ = self.denials.notified().now_or_never();
+        }
     }
 }
 

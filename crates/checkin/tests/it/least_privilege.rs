@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use testkit::{PATIENCE, RedisServer};
+use testkit::{PATIENCE, Program, RedisServer, Stream};
 
-use crate::harness::{CHECKIN, PASSWORD, Service, Site, accepted, at, expect_plain};
+use crate::harness::{
+    CHECKIN, PASSWORD, Service, Site, accepted, at, expect_plain, expect_problem,
+};
 use crate::logins::rules;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,6 +126,56 @@ async fn a_service_is_ready_when_its_login_has_the_permissions() {
     receiver.program.wait_for_line("the store is available after", PATIENCE);
     expect_plain(&client.get("/readyz").await, 200, "OK");
     accepted(&client.post(CHECKIN, &at(2, 5)).await);
+    site.redis_cli::<()>(&["ACL", "LOG", "RESET"]);
+}
+
+/// Each request that fails would otherwise write a line, which names no command if a script was denied it.
+#[tokio::test]
+async fn a_permission_that_is_taken_from_a_service_is_named_once() {
+    let site = Site::redis();
+    for login in ["checkin-receiver", "checkin-processor"] {
+        site.redis_cli::<()>(&rules(login).iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let of = |login: &str| {
+        let login = format!("redis://{login}:secret@");
+        let mut other = Site::at(site.store.replace("redis://", &login));
+        other.variables = vec![("CHECKIN_SESSION_SECRET", crate::harness::SECRET)];
+        other
+    };
+    let acl = |login: &str, rule: &str| {
+        site.redis_cli::<()>(&["ACL", "SETUSER", login, rule]);
+    };
+    let named_once = |program: &Program, missing: &str| {
+        let log = program.text(Stream::Stdout);
+        let lines = [missing, "ERROR"].map(|word| log.matches(word).count());
+        assert_eq!(lines, [1, 0], "{log}");
+    };
+    let receiver = of("checkin-receiver").receiver(&["--no-auth"]);
+    let processor = of("checkin-processor").start("processor", &[]);
+    processor.wait_for_line("Checkin processor ", PATIENCE);
+    let client = receiver.client();
+    let send = async || client.clone().post(CHECKIN, &at(2, 5)).await;
+    acl("checkin-receiver", "-xadd");
+    let repair =
+        "the login may not use xadd (receiver): redis-cli ACL SETUSER checkin-receiver +xadd";
+    expect_problem(&send().await, 503, &[]);
+    receiver.program.wait_for_line(repair, PATIENCE);
+    for _ in 0..20 {
+        expect_problem(&send().await, 503, &[]);
+    }
+    acl("checkin-receiver", "+xadd");
+    accepted(&send().await);
+    receiver.program.wait_for_line("has its permissions again", PATIENCE);
+    named_once(&receiver.program, "may not use");
+
+    acl("checkin-processor", "-hset");
+    let later = client.clone().post(CHECKIN, &at(3, 5)).await;
+    accepted(&later);
+    processor.wait_for_line("redis-cli ACL SETUSER checkin-processor +hset", PATIENCE);
+    acl("checkin-processor", "+hset");
+    processor.wait_for_line("has its permissions again", PATIENCE);
+    site.wait_for_doctor(&[], " 0 check-ins wait to be applied");
+    named_once(&processor, "may not use");
     site.redis_cli::<()>(&["ACL", "LOG", "RESET"]);
 }
 
