@@ -1,3 +1,5 @@
+use std::process::Command;
+
 use crate::host::Host;
 use crate::redis_server::RedisServer;
 use crate::wait::wait_until;
@@ -213,6 +215,36 @@ impl RedisCluster {
         }
     }
 
+    /// Moves this number of slots from the servers of the start to the one that was [added](Self::add_server):
+    /// atomically if the servers can do so, as Valkey can since 9.0, otherwise key by key with `redis-cli`.
+    ///
+    /// # Panics
+    ///
+    /// If a server refuses.
+    pub fn reshard(&self, to: usize, slots: usize) {
+        let target = &self.servers[to];
+        if !migrates_slots(target) {
+            let (id, slots) = (node_id(target), slots.to_string());
+            let reshard = Command::new("redis-cli")
+                .args(["--cluster", "reshard", &target.address(), "--cluster-from", "all"])
+                .args(["--cluster-to", &id, "--cluster-slots", &slots, "--cluster-yes"])
+                .output()
+                .expect("redis-cli is needed for this test");
+            let said = String::from_utf8_lossy(&reshard.stdout);
+            assert!(reshard.status.success(), "{said}");
+            return;
+        }
+        let (each, part) = (slots / self.parts, SLOTS.div_ceil(self.parts));
+        for (number, source) in self.servers[..self.parts].iter().enumerate() {
+            let (first, last) = (number * part, number * part + each - 1);
+            let mut migrate = redis::cmd("CLUSTER");
+            migrate.arg(&["MIGRATESLOTS", "SLOTSRANGE"]).arg(first).arg(last);
+            run(source, migrate.arg("NODE").arg(node_id(target)));
+            let last = u16::try_from(last).expect("a slot");
+            wait_until("the slots have moved", || RedisCluster::has_slot(target, last));
+        }
+    }
+
     /// Returns `redis-cluster://127.0.0.1:PORT,…`.
     pub fn url(&self) -> String {
         let hosts: Vec<_> = self.servers.iter().map(RedisServer::address).collect();
@@ -240,6 +272,11 @@ fn meet(server: &RedisServer, other: &RedisServer) {
 
 fn node_id(server: &RedisServer) -> String {
     redis::cmd("CLUSTER").arg("MYID").query(&mut server.connection()).expect("a node has an id")
+}
+
+fn migrates_slots(server: &RedisServer) -> bool {
+    let help = redis::cmd("CLUSTER").arg("HELP").query(&mut server.connection());
+    help.is_ok_and(|help: Vec<String>| help.iter().any(|line| line.starts_with("MIGRATESLOTS")))
 }
 
 fn is_up(server: &RedisServer, servers: usize) -> bool {

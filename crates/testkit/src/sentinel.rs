@@ -128,6 +128,19 @@ impl Sentinel {
         });
     }
 
+    /// Makes the first replica a second master, and waits until the sentinels make it a replica again.
+    ///
+    /// # Panics
+    ///
+    /// If they do not.
+    pub fn promote_by_hand(&self) {
+        let promote = redis::cmd("REPLICAOF").arg(&["NO", "ONE"]).clone();
+        promote.exec(&mut self.replica().connection()).expect("a replica can be promoted");
+        wait_until("the sentinels make it a replica again", || {
+            info(self.replica(), "replication").contains("role:slave")
+        });
+    }
+
     /// Waits until the replica has become the master.
     ///
     /// # Panics

@@ -28,6 +28,9 @@ pub(crate) enum Fault {
     StopServer,
     ForgetScripts,
     KillConnections,
+    PauseWrites,
+    /// The server accepts no connection more.
+    NoClients,
     FullMemory,
     FullDisk,
     CutConnections,
@@ -45,8 +48,11 @@ pub(crate) enum Fault {
     KillMaster,
     SuspendMaster,
     PlannedFailOver,
+    /// A replica is a second master until the sentinels notice it.
+    PromoteByHand,
     SuspendReplica,
     MoveSlots,
+    AddServer,
     /// The first host and the others cannot reach each other.
     Partition(Cut),
     LosePackets,
@@ -59,6 +65,9 @@ const AWAY: Duration = Duration::from_secs(4);
 
 /// Longer than a fail-over takes, and than a primary of a cluster accepts writes without the others.
 const PARTED: Duration = Duration::from_secs(8);
+
+/// How many slots a new server takes over. The log's partition 2 is in one of them.
+const SLOTS: usize = 600;
 
 /// The part of the packets that is lost, in a hundred.
 const LOST: u8 = 30;
@@ -77,6 +86,10 @@ impl fmt::Display for Fault {
             Self::StopServer => "Redis is away for 4 s",
             Self::ForgetScripts => "Redis forgets all scripts, twenty times",
             Self::KillConnections => "Redis drops all connections, twenty times",
+            Self::PauseWrites => "Redis pauses all writes for 4 s",
+            Self::NoClients => {
+                "Redis drops all connections, and accepts none for 4 s (`maxclients`)"
+            }
             Self::FullMemory => "the memory of Redis is full for 4 s",
             Self::FullDisk => "the disk is full for 4 s",
             Self::CutConnections => {
@@ -106,8 +119,12 @@ impl fmt::Display for Fault {
             Self::KillMaster => "the master is killed (-9), and restarted after the fail-over",
             Self::SuspendMaster => "the master is suspended for 4 s and returns as a zombie",
             Self::PlannedFailOver => "a planned fail-over",
+            Self::PromoteByHand => {
+                "`REPLICAOF NO ONE` makes a replica a second master, until the sentinels undo it"
+            }
             Self::SuspendReplica => "a replica is suspended for 4 s",
             Self::MoveSlots => "the slots of all partitions move, key by key",
+            Self::AddServer => "a server is added, and takes over 600 slots",
             Self::Partition(Cut::Outgoing) => "nobody hears the first host for 8 s",
             Self::Partition(_) => "the first host is cut off for 8 s",
             Self::LosePackets => "30 % of the packets to the first host are lost for 8 s",
@@ -238,6 +255,22 @@ impl Fault {
                     kill_connections(&mut connection);
                 }
             }
+            (Self::PauseWrites, Servers::One(server)) => {
+                let pause = ["PAUSE", &AWAY.as_millis().to_string(), "WRITE"];
+                redis::cmd("CLIENT").arg(&pause).exec(&mut server.connection()).unwrap();
+                away().await;
+            }
+            (Self::NoClients, Servers::One(server)) => {
+                let mut connection = server.connection();
+                for limit in ["1", "10000"] {
+                    redis::cmd("CONFIG")
+                        .arg(&["SET", "maxclients", limit])
+                        .exec(&mut connection)
+                        .unwrap();
+                    kill_connections(&mut connection);
+                    away().await;
+                }
+            }
             (Self::CutConnections, Servers::Proxy { proxy, .. }) => {
                 for _ in 0..30 {
                     // What is on its way when it is frozen is lost when it is cut.
@@ -273,6 +306,7 @@ impl Fault {
                 // The promotion follows a moment later.
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
+            (Self::PromoteByHand, Servers::Sentinel(sentinel)) => sentinel.promote_by_hand(),
             (Self::SuspendReplica, Servers::Sentinel(sentinel)) => {
                 sentinel.replica().pause();
                 away().await;
@@ -302,6 +336,10 @@ impl Fault {
                     let from = cluster.owner(slot);
                     cluster.move_slot(slot, from, (from + 1) % 3);
                 }
+            }
+            (Self::AddServer, Servers::Cluster(cluster)) => {
+                let added = cluster.add_server();
+                cluster.reshard(added, SLOTS);
             }
             (fault, _) => panic!("{fault:?} does not happen to these servers"),
         }
