@@ -33,7 +33,7 @@ const COMMANDS: [(&str, &[ServiceKind]); 52] = [
     ("INCR K", &[Auth]),
     ("MGET K", ALL),
     ("PEXPIRE K 1", ALL),
-    ("PEXPIREAT K 1", &[Processor]),
+    ("PEXPIREAT K 1", &[Auth, Processor]),
     ("PING", ALL),
     ("PSETEX K 1 v", ALL),
     ("PTTL K", ALL),

@@ -26,6 +26,7 @@ use crate::domain::{Email, UserId};
 use crate::storage::{
     Credentials, Retractions, Search, Searches, Status, StorageError, Users, readable,
 };
+use crate::telemetry::chain;
 
 /// The maximum number of accounts of one scan, so that their names need little memory.
 const MAX_ACCOUNTS: usize = 1000;
@@ -57,8 +58,8 @@ pub struct Revocation {
     /// The accounts whose epoch was raised, and that could not be added to the list again afterwards. Locked for
     /// a few instructions, never across an await.
     unlisted: Arc<Mutex<BTreeSet<UserId>>>,
-    /// The deleted accounts whose sessions have ended, with their searches, in the order in which this process
-    /// erases them. Locked as `unlisted`.
+    /// The searches of deleted accounts whose sessions have ended, in the order in which this process erases the
+    /// accounts: 16 bytes for each deleted account of the deployment. Locked as `unlisted`.
     erasures: Arc<Mutex<VecDeque<Search>>>,
     /// Wakes the task that erases them.
     erasing: Arc<Notify>,
@@ -203,25 +204,32 @@ impl Revocation {
         };
         tokio::select! {
             never = self.search_each(&owner) => never,
-            never = self.erase_each(&owner) => never,
+            never = self.erase_each() => never,
         }
     }
 
     async fn search_each(&self, owner: &str) -> Infallible {
-        let mut pause = PAUSE;
+        let (mut pause, mut was_erasing) = (PAUSE, false);
         loop {
-            match self.search_once(owner).await {
+            let searched = self.search_once(owner).await;
+            let is_erasing = !self.erasures().is_empty();
+            if was_erasing && !is_erasing {
+                // If this fails, the lease runs out.
+                drop(self.searches.finish_searches(owner, &[]).await);
+            }
+            was_erasing = is_erasing;
+            match searched {
                 Ok(true) => {
                     pause = PAUSE;
                     sleep(pause).await;
                 }
                 Ok(false) => {
-                    // An erasure keeps the lease.
-                    let poll = if self.erasures().is_empty() { POLL } else { LEASE / 3 };
+                    // The lease is kept until all are erased.
+                    let poll = if is_erasing { LEASE / 3 } else { POLL };
                     drop(timeout(poll, self.added.notified()).await);
                 }
                 Err(error) => {
-                    error.log();
+                    error.log("a search for the sessions of accounts failed");
                     sleep(pause).await;
                     pause = (pause * 2).min(POLL);
                 }
@@ -236,7 +244,9 @@ impl Revocation {
             self.searches.add_search(user).await?;
             self.unlisted().remove(&user);
         }
-        let searches = self.searches.due_searches(owner, LEASE, MAX_ACCOUNTS).await?;
+        // Those that are being erased are among the first of the list.
+        let limit = MAX_ACCOUNTS + self.erasures().len();
+        let searches = self.searches.due_searches(owner, LEASE, limit).await?;
         let mut searches = searches.unwrap_or_default();
         searches.retain(|search| !self.erasures().contains(search));
         if searches.is_empty() {
@@ -261,30 +271,40 @@ impl Revocation {
         searches.retain(|search| !deleted.contains(search));
         self.erasures().extend(deleted);
         self.erasing.notify_one();
-        // An erasure keeps the lease, so that no other process begins it, too.
+        // The lease is kept until all are erased, so that no other process begins that, too.
         let released = if self.erasures().is_empty() { owner } else { "" };
         self.searches.finish_searches(released, &searches).await?;
         Ok(true)
     }
 
-    /// Erases deleted accounts one after another, and releases the lease.
-    async fn erase_each(&self, owner: &str) -> Infallible {
+    /// Erases deleted accounts one after another.
+    async fn erase_each(&self) -> Infallible {
+        let mut pause = PAUSE;
         loop {
             let next = self.erasures().front().copied();
             let Some(search) = next else {
+                // So that the lease is released.
+                self.added.notify_one();
                 self.erasing.notified().await;
                 continue;
             };
             let erased = async {
                 self.erase(search.user).await?;
-                Ok::<_, SearchError>(self.searches.finish_searches(owner, &[search]).await?)
+                Ok::<_, SearchError>(self.searches.finish_searches("", &[search]).await?)
             };
-            if let Err(error) = erased.await {
-                error.log();
-                sleep(PAUSE).await;
+            match erased.await {
+                Ok(()) => {
+                    pause = PAUSE;
+                    self.erasures().pop_front();
+                }
+                Err(error) => {
+                    error.log("an account is not erased yet");
+                    // The next one does not wait for it.
+                    self.erasures().rotate_left(1);
+                    sleep(pause).await;
+                    pause = (pause * 2).min(POLL);
+                }
             }
-            // If it failed, the search is still due.
-            self.erasures().pop_front();
         }
     }
 
@@ -339,9 +359,13 @@ impl SearchError {
         }
     }
 
-    fn log(&self) {
+    fn log(&self, what: &str) {
         if !self.is_outage() {
-            tracing::warn!(error = %self, "a search for the sessions of accounts failed");
+            let cause = match self {
+                Self::Storage(error) => chain(error),
+                Self::Session(error) => chain(error),
+            };
+            tracing::warn!(%cause, "{what}");
         }
     }
 }
