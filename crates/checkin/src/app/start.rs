@@ -85,8 +85,7 @@ impl App {
 
     /// Prepares the store for the services of the process. Returns what prevents it for now.
     async fn hindrance(&self) -> anyhow::Result<Option<Hindrance>> {
-        let services = self.process.get().map_or(&[][..], |(_, services)| services);
-        if let Err(fault) = self.storage.permitted(services).await {
+        if let Err(fault) = self.storage.permitted(self.services()).await {
             return Ok(Some(Hindrance { fault, is_outage: false, pause: RETRY_PERMISSIONS }));
         }
         match self.reach().await {
@@ -112,8 +111,8 @@ impl App {
         self.readiness.wait().await;
     }
 
-    /// Runs a service to its end. If the store was unavailable at the start, prepares it meanwhile. If Redis denies
-    /// something to the login later, names it once.
+    /// Runs a service to its end. If the store was unavailable at the start, prepares it meanwhile. If Redis denies the
+    /// login a command or a key later, logs once what is missing.
     ///
     /// # Errors
     ///
@@ -156,28 +155,42 @@ impl App {
         if let Err(error) = self.get_ready().await {
             return error;
         }
-        let services = self.process.get().map_or(&[][..], |(_, services)| services);
+        let mut is_unexplained = false;
         loop {
             self.denials.notified().await;
             let (since, mut missing) = (Instant::now(), String::new());
-            while let Err(fault) = self.storage.permitted(services).await {
-                let found = fault.to_string();
-                if missing != found {
-                    tracing::warn!("{found}");
-                    missing = found;
+            loop {
+                match self.storage.permitted(self.services()).await {
+                    Err(fault) => {
+                        let found = fault.to_string();
+                        if missing != found {
+                            tracing::warn!("{found}");
+                            missing = found;
+                        }
+                    }
+                    // The store is unavailable, so nothing is known.
+                    Ok(()) if !missing.is_empty() && self.storage.check().await.is_err() => {}
+                    Ok(()) => break,
                 }
                 tokio::time::sleep(RETRY_PERMISSIONS).await;
             }
-            if missing.is_empty() {
-                tracing::warn!("Redis denied the login a command or a key; see its ACL LOG");
-            } else {
+            if !missing.is_empty() {
                 let seconds = since.elapsed().as_secs_f64();
                 tracing::info!("the login has its permissions again after {seconds:.1} s");
+                is_unexplained = false;
+            } else if !is_unexplained {
+                tracing::warn!("Redis denied the login a command or a key; see its ACL LOG");
+                is_unexplained = true;
             }
-            // The look was denied the same, and others may be denied what no service needs.
-            tokio::time::sleep(RETRY_PERMISSIONS).await;
+            // The look itself was denied the same.
             let _ = self.denials.notified().now_or_never();
+            tokio::time::sleep(RETRY_PERMISSIONS).await;
         }
+    }
+
+    /// The services of the process, once it has started.
+    fn services(&self) -> &'static [ServiceKind] {
+        self.process.get().map_or(&[], |(_, services)| services)
     }
 }
 
