@@ -216,6 +216,11 @@ impl Enrolment {
         for _ in 0..ATTEMPTS {
             let changed = self.factors.changed(id, &mut change).await?;
             let changed = changed.ok_or(LoginError::WrongSecondFactor)?;
+            // The session stays when it changes the account, but what was confirmed for another request of it does not.
+            // Read after the factor, so that a change in between is noticed.
+            if self.users.standing(id).await?.epoch != by.epoch {
+                return Err(LoginError::Busy);
+            }
             let (before, after) = (changed.before.as_deref(), changed.after.as_deref());
             let raise = self.factors.store.change_second_factor(id, &by, before, after);
             let kept = requester.session.id();
@@ -230,8 +235,8 @@ impl Enrolment {
     }
 }
 
-/// Returns the name of the step that this session may continue. It is another one after each change of the
-/// account that ends sessions, such as that of a second factor, which this step was not asked for.
+/// Returns the name of the step that this session may continue. It contains the epoch of the account, which every
+/// change that ends sessions raises: what was begun before such a change is not found after it.
 pub(super) fn pending_name(
     kind: &str,
     Requester { session, account, .. }: &Requester,
