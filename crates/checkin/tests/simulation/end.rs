@@ -12,8 +12,8 @@ use crate::PREFIX;
 use crate::deployment::Deployment;
 use crate::network::Process;
 use crate::plan::Plan;
-use crate::redis::{Keyspace, SortedSet, hash_field};
-use crate::watch::histories;
+use crate::redis::{EntryId, Keyspace, SortedSet, hash_field};
+use crate::watch::{Watch, histories};
 use crate::world::World;
 
 /// The longest time without faults until all clients have an answer, and all check-ins are applied.
@@ -117,11 +117,10 @@ fn recount(world: &World, plan: &Plan) -> Result<(), String> {
         let history = wanted.entry(private(user)).or_default();
         history.members.push(format!("{id} {location} {stars}"));
     }
-    let possible = state.watch.possibly_private().to_vec();
     let keyspace = &mut state.redis.keyspace();
     let mut recount = Recount { keyspace, wanted, locations: plan.locations };
-    for [user, location, stars] in possible {
-        recount.allow(&private(user), &format!(" {location} {stars}"))?;
+    for [user, location, stars] in state.watch.possibly_private() {
+        recount.allow(&private(user), [location, stars], &state.watch)?;
     }
     for id in 1..=plan.last_user() {
         recount.compare("user", id)?;
@@ -185,11 +184,21 @@ impl Recount<'_> {
         }
     }
 
-    /// Allows one more member with this end.
-    fn allow(&mut self, key: &str, end: &str) -> Result<(), String> {
-        let members = self.members(key)?;
+    /// Allows one more private check-in at this location with these stars, unless it was deleted.
+    fn allow(
+        &mut self,
+        key: &str,
+        [location, stars]: [u64; 2],
+        watch: &Watch,
+    ) -> Result<(), String> {
+        let (end, members) = (format!(" {location} {stars}"), self.members(key)?);
         let wanted = &mut self.wanted.entry(key.to_owned()).or_default().members;
-        wanted.extend(members.into_iter().find(|it| it.ends_with(end) && !wanted.contains(it)));
+        let is_allowed = |member: &String| {
+            let id = member.strip_suffix(&end).and_then(|id| EntryId::read(id.as_bytes(), 0).ok());
+            id.is_some_and(|id| !watch.is_deleted_privately(id)) && !wanted.contains(member)
+        };
+        let allowed = members.into_iter().find(is_allowed);
+        wanted.extend(allowed);
         Ok(())
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Watch {
     private: BTreeMap<EntryId, (u64, Content)>,
     /// The private check-ins that were refused as duplicates. A late copy of the request may have been stored.
     refused_privately: Vec<Content>,
+    /// The private check-ins that were deleted.
+    deleted_privately: BTreeSet<EntryId>,
     /// The users who have asked to delete their accounts.
     leaving: BTreeSet<u64>,
     duplicate_window_ms: u64,
@@ -82,6 +84,7 @@ impl Watch {
             accepted: BTreeMap::new(),
             private: BTreeMap::new(),
             refused_privately: Vec::new(),
+            deleted_privately: BTreeSet::new(),
             leaving: BTreeSet::new(),
             duplicate_window_ms: plan.admission.duplicate_window.as_millis() as u64,
         }
@@ -122,8 +125,13 @@ impl Watch {
     }
 
     /// The private check-ins that may be there, each at most once.
-    pub(crate) fn possibly_private(&self) -> &[Content] {
-        &self.refused_privately
+    pub(crate) fn possibly_private(&self) -> impl Iterator<Item = Content> {
+        self.refused_privately.iter().filter(|[user, ..]| !self.leaves(*user)).copied()
+    }
+
+    /// Returns whether a private check-in was deleted.
+    pub(crate) fn is_deleted_privately(&self, id: EntryId) -> bool {
+        self.deleted_privately.contains(&id)
     }
 
     /// A user is about to delete the account. Nothing of what it has must be there any more.
@@ -154,7 +162,11 @@ impl Watch {
     /// A client was answered that its check-in is deleted.
     pub(crate) fn deleted(&mut self, user: u64, id: EntryId) {
         // The marks of a deleted account go with it.
-        if self.private.remove(&id).is_some() || self.leaves(user) {
+        if self.private.remove(&id).is_some() {
+            self.deleted_privately.insert(id);
+            return;
+        }
+        if self.leaves(user) {
             return;
         }
         if !self.partitions.iter().any(|partition| partition.retracted.contains(&id)) {
