@@ -79,7 +79,7 @@ soak: ## ten times as many random programs beside Express, and longer fuzzing; a
 	PROBE_PROGRAMS=20000 cargo test --workspace --features external-tests --test it random_programs -- --nocapture
 	$(MAKE) fuzz fuzzcheckin FUZZ_SECONDS=100
 
-# All 68 rows take 19 minutes, the eleven of OF=Cluster four. OF='Cluster killed' takes the rows with these
+# All 68 rows take 19 minutes, the twelve of OF=Cluster four. OF='Cluster killed' takes the rows with these
 # words; SEED=… repeats a run; REDIS_SERVER=… names the program of another engine. Rows with networks, disks and
 # clocks need root, nftables, xfsprogs and faketime; without them the other rows run.
 chaos: ## faults on real deployments under load, and a table of what was promised and seen

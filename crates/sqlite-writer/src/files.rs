@@ -160,8 +160,15 @@ pub(crate) fn has_room(path: &Path) -> rusqlite::Result<()> {
         Ok(file) => grow(file, length(path).max(log_bytes(path))),
         // Another process checks at this moment.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        // The files of the database may be writable in a folder that takes no new ones.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        // The files of the database may be writable in a folder that takes no new ones. If they are not, a write says so.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            return Ok(());
+        }
         Err(error) => Err(error),
     };
     drop(fs::remove_file(&room));

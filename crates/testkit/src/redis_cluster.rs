@@ -230,8 +230,8 @@ impl RedisCluster {
                 .args(["--cluster-to", &id, "--cluster-slots", &slots, "--cluster-yes"])
                 .output()
                 .expect("redis-cli is needed for this test");
-            let said = String::from_utf8_lossy(&reshard.stdout);
-            assert!(reshard.status.success(), "{said}");
+            let said = [reshard.stdout, reshard.stderr].concat();
+            assert!(reshard.status.success(), "{}", String::from_utf8_lossy(&said));
             return;
         }
         let (each, part) = (slots / self.parts, SLOTS.div_ceil(self.parts));

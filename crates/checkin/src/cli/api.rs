@@ -69,8 +69,8 @@ pub(super) struct Reads {
     lookup_rate: u32,
 
     /// Maximum number of look-ups about other people per hour of an account that is new (see
-    /// --newcomer-time): by id or e-mail address, lists of users, check-ins and visitors, and streams. 0 means
-    /// unlimited
+    /// --newcomer-time): by id or e-mail address, lists of users, check-ins and visitors, and streams, which
+    /// count again for each 1,000 earlier check-ins. 0 means unlimited
     #[arg(
         long,
         env = "CHECKIN_NEWCOMER_RATE",

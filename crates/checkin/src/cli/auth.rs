@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use tower_express_session::accounts::AccountOptions;
 
 use super::api::MAX_RATE;
 use super::mail_options::MailOptions;
@@ -17,7 +18,6 @@ use crate::lifecycle::{bind, serve};
 use crate::services::auth::AuthSettings;
 use crate::signals::Stop;
 use crate::storage::ServiceKind;
-use crate::usecases::account_sessions::MAX_INDEXED;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -50,7 +50,7 @@ pub(super) struct Logins {
         env = "CHECKIN_MAX_SESSIONS",
         value_name = "NUMBER",
         // A session that is not in the index could not be ended by a later login.
-        value_parser = integer::<u32>(1..=MAX_INDEXED as u64)
+        value_parser = integer::<u32>(1..=AccountOptions::MAX_INDEXED as u64)
     )]
     max_sessions: Option<u32>,
 

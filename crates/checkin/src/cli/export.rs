@@ -97,7 +97,7 @@ fn draft_of(path: &Path) -> io::Result<Option<(Draft, PathBuf)>> {
     let place = fs::canonicalize(path)?;
     let draft = match Draft::beside(&place) {
         Ok(draft) => draft,
-        // A draft that is left over is to be removed.
+        // The error says which draft to remove.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
         Err(_) => return Ok(None),
     };

@@ -37,7 +37,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, (u64, String)> {
 }
 
 fn decode_utf_8(bytes: &[u8]) -> Result<&str, (u64, String)> {
-    expect_no_nul(bytes)?;
+    expect_no_nul(bytes, "UTF-16 without a byte order mark")?;
     std::str::from_utf8(bytes).map_err(|error| {
         let rule = "must be a text in UTF-8; save it as UTF-8 if it is Latin-1 or Windows-1252";
         (line_of(&bytes[..error.valid_up_to()]), rule.to_owned())
@@ -54,14 +54,15 @@ fn decode_utf_16(bytes: &[u8], unit: &ReadUnit) -> Result<String, (u64, String)>
         let rule = "must be a text; it has the mark of UTF-16, but is damaged";
         text.push(character.ok_or_else(|| (line_of(text.as_bytes()), rule.to_owned()))?);
     }
-    expect_no_nul(text.as_bytes())?;
+    expect_no_nul(text.as_bytes(), "UTF-32")?;
     Ok(text)
 }
 
-fn expect_no_nul(text: &[u8]) -> Result<(), (u64, String)> {
+/// `encoding` has NUL bytes where the text has none.
+fn expect_no_nul(text: &[u8], encoding: &str) -> Result<(), (u64, String)> {
     let Some(at) = text.iter().position(|byte| *byte == 0) else { return Ok(()) };
-    let rule = "must be a text, and has a NUL character; save it as UTF-8 if it is UTF-16";
-    Err((line_of(&text[..at]), rule.to_owned()))
+    let rule = format!("must not contain NUL characters; save it as UTF-8 if it is {encoding}");
+    Err((line_of(&text[..at]), rule))
 }
 
 /// Returns the line that begins or goes on after these bytes, from 1.

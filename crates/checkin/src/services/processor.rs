@@ -21,8 +21,8 @@ use crate::traces::Traces;
 /// The pause before an empty partition is read again. It is the delay until a check-in appears.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// The longest time between two heartbeats, however long the lease is, so that partitions without a holder are acquired,
-/// and those above the share released, soon.
+/// The maximum time between two heartbeats. With a long lease, a new processor would otherwise wait for minutes until
+/// the others release its share.
 const LONGEST_HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// The maximum pause before a failed call of the store is repeated.

@@ -1,9 +1,7 @@
 //! Lists and ends the sessions of an account. They are identified by handles, never by their ids.
 
-use std::cmp::Reverse;
-
 use tokio::sync::Mutex;
-use tower_express_session::accounts::AccountSession;
+use tower_express_session::accounts::{AccountOptions, AccountSession};
 use tower_express_session::{AccountSessions, Error, Session};
 
 use super::accounts::AccountError;
@@ -11,14 +9,11 @@ use super::revocation::Revocation;
 use crate::domain::Email;
 use crate::storage::{Admitted, Credentials, Users};
 
-/// The number of sessions that the index keeps for an account.
-pub(crate) const MAX_INDEXED: usize = 100;
-
 /// Returns the account's sessions, the newest first. If this session is not in the index, an Express
 /// service created it and possibly others. In that case all stored sessions are searched, unless the index
 /// is full: then newer logins have taken the place of this session.
 ///
-/// A search reads the sessions of everybody, so those who hold `search` search one after another.
+/// A search reads the sessions of everybody, so only the holder of `search` makes one.
 ///
 /// # Cancel safety
 ///
@@ -42,12 +37,10 @@ pub(crate) async fn list(
     if is_indexed(&indexed) {
         return Ok(indexed);
     }
-    let mut found = match indexed.len() < MAX_INDEXED {
-        true => sessions.scan(&account).await?,
-        false => sessions.add(&account, &session.id()).await?,
-    };
-    found.sort_by_key(|session| Reverse(session.created_ms));
-    Ok(found)
+    match indexed.len() < AccountOptions::MAX_INDEXED {
+        true => sessions.scan(&account).await,
+        false => sessions.add(&account, &session.id()).await,
+    }
 }
 
 /// Ends the account's session with this handle. Returns false if there is none.

@@ -29,7 +29,7 @@ pub(crate) enum Fault {
     ForgetScripts,
     KillConnections,
     PauseWrites,
-    /// The server accepts no connection more.
+    /// The server accepts no new connection.
     NoClients,
     FullMemory,
     FullDisk,
@@ -66,7 +66,7 @@ const AWAY: Duration = Duration::from_secs(4);
 /// Longer than a fail-over takes, and than a primary of a cluster accepts writes without the others.
 const PARTED: Duration = Duration::from_secs(8);
 
-/// How many slots a new server takes over. The log's partition 2 is in one of them.
+/// The number of slots that a new server takes over. The log's partition 2 is in one of them.
 const SLOTS: usize = 600;
 
 /// The part of the packets that is lost, in a hundred.
@@ -262,14 +262,10 @@ impl Fault {
             }
             (Self::NoClients, Servers::One(server)) => {
                 let mut connection = server.connection();
-                for limit in ["1", "10000"] {
-                    redis::cmd("CONFIG")
-                        .arg(&["SET", "maxclients", limit])
-                        .exec(&mut connection)
-                        .unwrap();
-                    kill_connections(&mut connection);
-                    away().await;
-                }
+                limit_clients(&mut connection, "1");
+                kill_connections(&mut connection);
+                away().await;
+                limit_clients(&mut connection, "10000");
             }
             (Self::CutConnections, Servers::Proxy { proxy, .. }) => {
                 for _ in 0..30 {
@@ -388,6 +384,10 @@ fn lose_power(on: &mut Deployment) {
             on.start_services();
         }
     }
+}
+
+fn limit_clients(connection: &mut redis::Connection, number: &str) {
+    redis::cmd("CONFIG").arg(&["SET", "maxclients", number]).exec(connection).unwrap();
 }
 
 fn kill_connections(connection: &mut redis::Connection) {

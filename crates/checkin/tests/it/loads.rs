@@ -52,13 +52,13 @@ fn a_damaged_file_is_named_with_its_line() {
         ),
         ("empty.csv", Vec::new(), "line 1: must not be empty"),
         ("empty.json", Vec::new(), "line 1: must not be empty"),
-        ("nul.csv", table("77,1,3,2021\0\n"), "line 2: must be a text"),
+        ("nul.csv", table("77,1,3,2021\0\n"), "line 2: must not contain NUL"),
         (
             "latin.csv",
             [&table("77,1,3,")[..], b"\xe9\n"].concat(),
             "line 2: must be a text in UTF-8",
         ),
-        ("utf16.csv", utf16("userId"), "save it as UTF-8 if it is UTF-16"),
+        ("utf16.csv", utf16("userId"), "save it as UTF-8 if it is UTF-16 without"),
         (
             "half.csv",
             [b"\xff\xfe", &utf16("userId\n")[..], b"\0"].concat(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::options::{AccountOptions, MAX_INDEXED};
+use super::options::AccountOptions;
 use super::outdated::Outdated;
 use super::revoked::Revoked;
 use crate::at_once::at_once;
@@ -78,9 +78,10 @@ impl AccountIndex {
             self.end_each(candidates(account, surplus, None), &mut Revoked::default()).await?;
         }
         let mut indexed = self.store.indexed(account).await?;
-        if indexed.len() > MAX_INDEXED {
+        if indexed.len() > AccountOptions::MAX_INDEXED {
             indexed.sort_by_key(|session| std::cmp::Reverse(session.created_ms));
-            let oldest: Vec<_> = indexed.drain(MAX_INDEXED..).map(|session| session.id).collect();
+            let oldest: Vec<_> =
+                indexed.drain(AccountOptions::MAX_INDEXED..).map(|session| session.id).collect();
             self.store.unindex(account, &oldest).await?;
         }
         Ok(())

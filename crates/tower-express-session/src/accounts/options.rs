@@ -7,9 +7,6 @@ use crate::error::ConfigError;
 use crate::options::Hook;
 use crate::record::Attributes;
 
-/// The maximum number of sessions that are indexed for one account; the oldest are removed first.
-pub(super) const MAX_INDEXED: usize = 100;
-
 /// The maximum length of an account's name, which is a key of the index. An account with a longer
 /// name is not indexed.
 const MAX_ACCOUNT_BYTES: usize = 512;
@@ -37,6 +34,9 @@ pub struct AccountOptions {
 type NameOf = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl AccountOptions {
+    /// The maximum number of sessions that are indexed for an account; the oldest are removed first.
+    pub const MAX_INDEXED: usize = 100;
+
     /// Returns settings under which the account is the text of this attribute, or the digits of its
     /// number. A session whose attribute is anything else, or longer than 512 bytes, belongs to no
     /// account.
@@ -111,7 +111,7 @@ impl AccountOptions {
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         match self.max_sessions {
-            1..=MAX_INDEXED | usize::MAX => Ok(()),
+            1..=Self::MAX_INDEXED | usize::MAX => Ok(()),
             _ => Err(ConfigError::option("max_sessions", "must be from 1 to 100")),
         }
     }

@@ -117,7 +117,10 @@ impl Streamed {
             News::KeepAlive => KEEP_ALIVE,
         };
         while self.paid < self.listener.caught_up() {
-            self.newcomers.admit(self.onlooker).await.ok()?;
+            let admitted = self.newcomers.admit(self.onlooker).await;
+            admitted
+                .inspect_err(|_| tracing::debug!("a stream ends: its user may look up no more"))
+                .ok()?;
             self.paid += LOOK_UP;
         }
         Some(event)
