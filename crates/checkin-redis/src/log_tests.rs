@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use checkin_domain::{CheckinId, NewCheckin, UserId};
 use checkin_storage::conformance::{admission_cases, apply_all, location, new_checkin, user};
-use checkin_storage::{Accepted, Admission, BulkLoad, Decision, Finding, Health, Log, Severity};
+use checkin_storage::{
+    Accepted, Admission, Applier, Audit, Batch, BulkLoad, Decision, Finding, Health, Log, LogEntry,
+    Severity, Users,
+};
 use futures_util::future::join_all;
 use testkit::RedisServer;
 
@@ -412,4 +415,27 @@ async fn check_ins_that_cannot_be_replicated_are_not_appended_again() {
     let length = ask(&admin, "XLEN ncc:checkins").await[0].parse::<usize>().unwrap();
     assert!((1..=10).contains(&length), "{length}");
     assert!(append().await.unwrap_err().is_logged());
+}
+
+/// A processor that died had dated an entry by a clock that was behind, and the next one has the right time.
+#[tokio::test]
+async fn a_check_in_that_is_applied_again_keeps_its_first_time() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.load_users(&[user(1, "al@example.com")]).await.unwrap();
+    storage.load_locations(&[location(1), location(2)]).await.unwrap();
+    storage.append(new_checkin(1, 1, 1), None, Admission::ALL).await.unwrap();
+    assert_eq!(apply_all(&storage, 9).await.new, 1);
+    storage.append(new_checkin(1, 2, 1), None, Admission::ALL).await.unwrap();
+    let mut checkins = storage.latest_checkins(CheckinId::MAX, 9).await.unwrap();
+    checkins.reverse();
+    let last = checkins[1].clone();
+    checkins[0].time_ms += 3_600_000;
+    let entries = checkins.into_iter().map(LogEntry::Checkin).collect();
+    let again = Batch { part: 0, after: CheckinId::MIN, entries };
+    assert!(storage.apply(&again).await.unwrap().overtaken);
+    let shown = storage.user(last.user).await.unwrap().unwrap();
+    assert_eq!((shown.num_checkins, shown.last_checkin), (3 + 2, Some(last.time_ms)));
+    assert_eq!(shown.last_seen_at, Some(last.location));
+    assert_eq!(storage.audit().await.unwrap().different, 0);
 }

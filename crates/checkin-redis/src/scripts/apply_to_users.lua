@@ -44,16 +44,16 @@ for key = 1, #KEYS, 6 do
       new = redis.call('ZADD', history, 'NX', unpack(items, first, last))
     end
     number = number + new
-    -- A check-in that was applied before is not later than the last one.
-    if new > 0 and latest >= since then
-      place = string.match(items[last], ' (%d+) ')
-      -- If several have the same time, the last one does not depend on the order of their arrival.
-      if latest == since then
-        place = string.match(redis.call('ZREVRANGE', history, 0, 0)[1], ' (%d+) ')
-      end
-      since = latest
+    local newest, time = items[last], items[last - 1]
+    -- If several have the same time, the last one does not depend on the order of their arrival. And one that was applied
+    -- before keeps its time, which may be another one: clocks differ.
+    if new > 0 and (latest == since or new < (last - first + 1) / 2) then
+      newest, time = unpack(redis.call('ZREVRANGE', history, 0, 0, 'WITHSCORES'))
+    end
+    if new > 0 and tonumber(time) >= since then
+      place, since = string.match(newest, ' (%d+) '), tonumber(time)
       redis.call('HSET', user,
-        'numCheckins', number, 'lastCheckin', items[last - 1], 'lastSeenAt', place)
+        'numCheckins', number, 'lastCheckin', time, 'lastSeenAt', place)
     elseif new > 0 then
       redis.call('HSET', user, 'numCheckins', number)
     end
