@@ -64,7 +64,8 @@ impl StorageError {
     }
 
     /// Returns whether the error is part of an outage. The store itself logs an outage, once when it
-    /// begins and once when it ends, so the caller need not log the error.
+    /// begins and once when it ends, so the caller need not log the error. What Redis denies to the login of a
+    /// service is logged by the service, once for all operations that fail.
     #[must_use]
     pub fn is_logged(&self) -> bool {
         self.kind == Kind::Logged

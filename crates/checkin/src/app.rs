@@ -187,8 +187,8 @@ impl App {
         let client = Client::at(url.address.clone(), timeouts(config))?;
         let metrics = ProcessMetrics::default();
         let traces = TracesCell::default();
-        let denials = Denials::default();
-        observe::redis(&client, metrics.store.clone(), traces.clone(), denials.clone());
+        let denials = Denials { client: Some(client.clone()), ..Denials::default() };
+        observe::redis(&client, metrics.store.clone(), traces.clone(), denials.noticed.clone());
         let prefix = config.key_prefix.as_str();
         let mut sessions = Form::of(config)
             .in_redis(client.clone(), prefix)

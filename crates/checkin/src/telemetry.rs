@@ -6,7 +6,6 @@ use std::io;
 
 use anstream::{AutoStream, ColorChoice};
 use futures_util::future::Either;
-use redis_link::Obstacle;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -180,12 +179,6 @@ impl Visit for Plain {
         // Writing to a string does not fail.
         let _ = write!(self.0, "{space}{}={value:?}", field.name());
     }
-}
-
-/// Returns whether Redis denied a command or a key to the login. The process logs what its services lack, once for
-/// all operations that fail.
-pub fn is_denied(error: &(dyn Error + 'static)) -> bool {
-    Obstacle::of(error) == Some(Obstacle::NoPermission)
 }
 
 /// Returns an error and its causes on one line. A cause that the line already contains is not

@@ -1,6 +1,7 @@
 //! Commands, pipelines and scripts over one connection.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ struct ClientState {
     /// few instructions, never across an await.
     refused: Arc<Mutex<Option<Vec<u8>>>>,
     observer: Observer,
+    /// Whether the program itself logs what Redis denies to the login.
+    denials_are_logged: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -163,6 +166,15 @@ impl Client {
         let address = address.clone().ok_or_else(Error::has_no_address)?;
         let connector = Arc::clone(&links.connector);
         Ok(Self::on(Some(address), connector, links.timeouts, shared.clone()))
+    }
+
+    /// From now on, errors by which Redis denies the login a command or a key count as
+    /// [logged](Error::is_logged): those of this client, its clones and its
+    /// [dedicated](Self::dedicated) clients. This is for a program that [observes](Self::observe)
+    /// [`Failure::Denied`](crate::Failure::Denied) and then logs what the login lacks, once for all
+    /// requests that fail.
+    pub fn leave_denials_to_observer(&self) {
+        self.0.shared.denials_are_logged.store(true, Ordering::Relaxed);
     }
 
     /// Checks whether the deployment can be used, and if not, why: a wrong password, TLS on one
@@ -280,7 +292,10 @@ impl Client {
         let kind = kind(&cause);
         let is_repeated = self.0.cluster.is_some() && !cause.is_timeout();
         if kind != ErrorKind::Unavailable || is_repeated {
-            return Error::new(kind, cause);
+            let is_logged = Obstacle::from(&cause) == Obstacle::NoPermission
+                && self.0.shared.denials_are_logged.load(Ordering::Relaxed);
+            let error = Error::new(kind, cause);
+            return if is_logged { error.logged() } else { error };
         }
         let client = Arc::downgrade(&self.0.cluster.as_ref().unwrap_or(self).0);
         self.0.shared.outage.failed(&Obstacle::from(&cause), move || {

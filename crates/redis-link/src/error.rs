@@ -56,7 +56,7 @@ impl Error {
         Self::new(ErrorKind::Unsupported, text)
     }
 
-    /// Marks the error as part of an outage that the client has logged.
+    /// Marks the error as part of an outage that the client has logged, or as a denial that the program logs.
     pub(crate) fn logged(self) -> Self {
         Self { is_logged: true, ..self }
     }
@@ -89,7 +89,8 @@ impl Error {
     }
 
     /// Returns whether the error is part of an outage. The client itself logs an outage, once when
-    /// it begins and once when it ends, so the caller need not log this error.
+    /// it begins and once when it ends, so the caller need not log this error. A denial is logged by the
+    /// program after [`leave_denials_to_observer`](crate::Client::leave_denials_to_observer).
     #[must_use]
     pub fn is_logged(&self) -> bool {
         self.is_logged

@@ -86,7 +86,8 @@ impl Error {
 
     /// Returns whether the error is part of an outage that the store itself logs, once when it
     /// begins and once when it ends, so that the caller need not log it. The stores of this crate
-    /// log their outages.
+    /// log their outages. On Redis, the program may say that it logs itself what Redis denies
+    /// (`leave_denials_to_observer` of redis-link).
     #[must_use]
     pub fn is_logged(&self) -> bool {
         self.is_logged

@@ -4,19 +4,24 @@ use std::sync::{Arc, OnceLock};
 
 use redis_link::{Client, Failure, Observed};
 use sqlite_writer::{Database, ErrorKind};
+use tokio::sync::Notify;
 
-use super::start::Denials;
 use crate::metrics::StoreMetrics;
 use crate::traces::Traces;
 
 /// The traces, which are there when the process has a name.
 pub(super) type TracesCell = Arc<OnceLock<Traces>>;
 
-pub(super) fn redis(client: &Client, metrics: StoreMetrics, traces: TracesCell, denials: Denials) {
+pub(super) fn redis(
+    client: &Client,
+    metrics: StoreMetrics,
+    traces: TracesCell,
+    denied: Arc<Notify>,
+) {
     client.observe(move |observed| {
         metrics.redis(&observed);
         if let Observed::Request { failure: Some(Failure::Denied), .. } = observed {
-            denials.notify_one();
+            denied.notify_one();
         }
         if let Some(traces) = traces.get()
             && let Observed::Request { operation, took, failure, .. } = observed

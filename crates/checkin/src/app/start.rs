@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use futures_util::FutureExt;
+use redis_link::Client;
 use tokio::sync::Notify;
 
 use super::App;
@@ -18,8 +19,14 @@ const RETRY: Duration = Duration::from_millis(500);
 /// The time between two looks at permissions that were missing: somebody has to give them.
 const RETRY_PERMISSIONS: Duration = Duration::from_secs(2);
 
-/// Notified when Redis has denied a command or a key to the login.
-pub(super) type Denials = Arc<Notify>;
+/// What Redis denies to the login.
+#[derive(Clone, Default)]
+pub(super) struct Denials {
+    /// Notified when Redis has denied a command or a key.
+    pub(super) noticed: Arc<Notify>,
+    /// The client to which it was denied; `None` on SQLite.
+    pub(super) client: Option<Client>,
+}
 
 /// What prevents a service from using its store for now.
 struct Hindrance {
@@ -152,12 +159,16 @@ impl App {
     /// Prepares the store, and looks for missing permissions when Redis has denied something. Returns if the store
     /// cannot be prepared.
     async fn watch(&self) -> anyhow::Error {
+        let Denials { noticed, client } = &self.denials;
+        if let Some(client) = client {
+            client.leave_denials_to_observer();
+        }
         if let Err(error) = self.get_ready().await {
             return error;
         }
         let mut is_unexplained = false;
         loop {
-            self.denials.notified().await;
+            noticed.notified().await;
             let (since, mut missing) = (Instant::now(), String::new());
             loop {
                 match self.storage.permitted(self.services()).await {
@@ -183,7 +194,7 @@ impl App {
                 is_unexplained = true;
             }
             // The look itself was denied the same.
-            let _ = self.denials.notified().now_or_never();
+            let _ = noticed.notified().now_or_never();
             tokio::time::sleep(RETRY_PERMISSIONS).await;
         }
     }

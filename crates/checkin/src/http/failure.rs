@@ -6,7 +6,6 @@ use tower_express_session::{Error as SessionError, ErrorKind};
 
 use super::Problem;
 use crate::storage::StorageError;
-use crate::telemetry::is_denied;
 
 /// A function that returns the response to a request whose session failed, such as
 /// [`session_failed`].
@@ -33,7 +32,7 @@ impl From<StorageError> for Problem {
                           doctor` says how";
             return Self::not_ready(reason).caused_by("the log takes no more entries", error);
         }
-        match error.is_logged() || is_denied(&error) {
+        match error.is_logged() {
             true => Self::store_unavailable(),
             false => Self::store_unavailable().caused_by("the store failed", error),
         }
@@ -44,7 +43,7 @@ impl From<SessionError> for Problem {
     fn from(error: SessionError) -> Self {
         match error.kind() {
             ErrorKind::Unavailable | ErrorKind::Store | ErrorKind::Conflict => {
-                match error.is_logged() || is_denied(&error) {
+                match error.is_logged() {
                     true => Self::store_unavailable(),
                     false => Self::store_unavailable().caused_by("the store failed", error),
                 }

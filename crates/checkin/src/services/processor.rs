@@ -15,7 +15,7 @@ use super::batch_size::BatchSize;
 use super::processor_metrics::{Batches, LeaseChanges, LogGauges};
 use super::retention;
 use crate::storage::{Batch, Lease, Storage, StorageError};
-use crate::telemetry::{chain, in_service, is_denied};
+use crate::telemetry::{chain, in_service};
 use crate::traces::Traces;
 
 /// The pause before an empty partition is read again. It is the delay until a check-in appears.
@@ -345,7 +345,7 @@ impl Processor {
     }
 
     fn log_failure(&self, error: Option<StorageError>) {
-        if let Some(error) = error.filter(|error| !error.is_logged() && !is_denied(error)) {
+        if let Some(error) = error.filter(|error| !error.is_logged()) {
             tracing::error!(cause = %chain(&error), "the store failed");
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::{PATIENCE, Program, RedisServer, Stream};
 
 use crate::harness::{
-    CHECKIN, PASSWORD, Service, Site, accepted, at, expect_plain, expect_problem,
+    CHECKIN, PASSWORD, Service, Site, accepted, at, expect_plain, expect_problem, log_in,
 };
 use crate::logins::rules;
 
@@ -176,6 +176,39 @@ async fn a_permission_that_is_taken_from_a_service_is_named_once() {
     processor.wait_for_line("has its permissions again", PATIENCE);
     site.wait_for_doctor(&[], " 0 check-ins wait to be applied");
     named_once(&processor, "may not use");
+    site.redis_cli::<()>(&["ACL", "LOG", "RESET"]);
+}
+
+/// The session layer itself logs a session that it cannot store, and a login goes on without its security event.
+#[tokio::test]
+async fn what_sessions_lack_is_named_once() {
+    let site = Site::redis();
+    site.redis_cli::<()>(&rules("checkin-auth").iter().map(String::as_str).collect::<Vec<_>>());
+    let mut other = Site::at(site.store.replace("redis://", "redis://checkin-auth:secret@"));
+    other.variables = vec![("CHECKIN_SESSION_SECRET", crate::harness::SECRET)];
+    let auth = other.auth(&["--session-cache", "0"]);
+    let mut al = auth.logged_in().await;
+    let log_ins = async |status| {
+        for _ in 0..4 {
+            assert_eq!(log_in(&mut auth.client()).await.status, status);
+        }
+    };
+    let acl = |rule: &str| site.redis_cli::<()>(&["ACL", "SETUSER", "checkin-auth", rule]);
+    for denied in ["mget", "pexpire", "xadd"] {
+        acl(&format!("-{denied}"));
+        match denied {
+            "mget" => expect_problem(&al.get("/session").await, 503, &[]),
+            "pexpire" => log_ins(503).await,
+            _ => log_ins(200).await,
+        }
+        let missing = format!("may not use {denied} (auth)");
+        auth.program.wait_for_line(&missing, PATIENCE);
+        acl(&format!("+{denied}"));
+        auth.program.wait_for_line("has its permissions again", PATIENCE);
+        let log = auth.program.text(Stream::Stdout);
+        let lines = [&missing, "ERROR", "cannot"].map(|word| log.matches(word).count());
+        assert_eq!(lines, [1, 0, 0], "{log}");
+    }
     site.redis_cli::<()>(&["ACL", "LOG", "RESET"]);
 }
 

@@ -116,6 +116,29 @@ async fn errors_say_what_the_caller_can_do() {
     assert!(Obstacle::of(&wrapped).is_some());
 }
 
+#[tokio::test]
+async fn denials_are_logged_by_the_caller_unless_the_program_does() {
+    let server = RedisServer::start();
+    let client = patient(&server.url());
+    client.call(&[b"ACL", b"SETUSER", b"default", b"-get"]).await.unwrap();
+    let in_script = Script::new("return redis.call('GET', KEYS[1])");
+    let dedicated = client.dedicated().unwrap();
+    let are_logged = async || {
+        let denied =
+            [client.call(&[b"GET", b"key"]).await, dedicated.run(&in_script, &[b"key"], &[]).await];
+        denied.map(|denied| {
+            let denied = denied.unwrap_err();
+            assert_eq!(denied.obstacle(), Some(Obstacle::NoPermission));
+            denied.is_logged()
+        })
+    };
+    assert_eq!(are_logged().await, [false, false]);
+    client.leave_denials_to_observer();
+    assert_eq!(are_logged().await, [true, true]);
+    let unknown = client.call(&[b"NO-SUCH-COMMAND"]).await.unwrap_err();
+    assert!(!unknown.is_logged());
+}
+
 /// Redis 6.2 names the place in the script before the reason.
 #[tokio::test]
 async fn a_write_that_is_refused_in_a_script_has_the_reason_of_any_write() {
