@@ -1,7 +1,7 @@
 //! Lists and ends the sessions of an account. They are identified by handles, never by their ids.
 
 use tokio::sync::Mutex;
-use tower_express_session::accounts::{AccountOptions, AccountSession};
+use tower_express_session::accounts::{AccountOptions, AccountSession, Revoked};
 use tower_express_session::{AccountSessions, Error, Session};
 
 use super::accounts::AccountError;
@@ -58,7 +58,7 @@ pub(crate) async fn end(
     sessions.revoke(&account.canonical(), handle).await
 }
 
-/// Ends all other sessions of the account, and returns the number of those that have ended at once.
+/// Ends all other sessions of the account, and returns those that have ended at once.
 ///
 /// # Errors
 ///
@@ -72,10 +72,10 @@ pub(crate) async fn end_others(
     users: &dyn Users,
     session: &Session,
     account: &Credentials,
-) -> Result<usize, AccountError> {
+) -> Result<Revoked, AccountError> {
     let id = session.id();
     let by = Admitted { epoch: account.standing.epoch, handle: Some(id.handle()) };
     let raise = users.raise_epoch(account.id, Some(&by));
     let raised = revocation.end(account.id, &account.email, Some(&id), raise).await?;
-    Ok(raised.ok_or(AccountError::NotLoggedIn)?.revoked.number())
+    Ok(raised.ok_or(AccountError::NotLoggedIn)?.revoked)
 }

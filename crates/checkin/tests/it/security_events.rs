@@ -42,7 +42,8 @@ async fn the_life_of_an_account(auth: &Service) -> String {
     let old = listed.rfind(|session| session["current"] == false).unwrap();
     let handle = old["handle"].as_str().unwrap().to_owned();
     assert_eq!(other.delete(&format!("/sessions/{handle}")).await.status, 204);
-    assert_eq!(other.delete("/sessions").await.status, 200);
+    // None is left, so this is no event.
+    assert_eq!(other.delete("/sessions").await.json(), json!({"ended": 0}));
     let change = |from, to| json!({"currentPassword": from, "newPassword": to});
     assert_eq!(other.post("/password", &change("wrong", OTHER)).await.status, 400);
     expect_plain(&other.post("/password", &change(PASSWORD, OTHER)).await, 200, "OK");
@@ -72,7 +73,6 @@ async fn each_event_is_recorded(site: Site) {
         ("failed-login", None, "auth", ""),
         ("login", al, "auth", ""),
         ("sessions-revoked", al, "auth", revoked.as_str()),
-        ("sessions-revoked", al, "auth", "0 sessions"),
         ("failed-login", al, "auth", ""),
         ("password-changed", al, "auth", ""),
         ("logout", al, "auth", ""),
@@ -104,7 +104,7 @@ async fn each_event_is_recorded(site: Site) {
     let log = auth.program.text(Stream::Stdout);
     let logged: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let logged: Vec<_> = logged.iter().filter_map(|line| line["security.event"].as_str()).collect();
-    let recorded: Vec<_> = expected[..11].iter().map(|event| event.0).collect();
+    let recorded: Vec<_> = expected[..10].iter().map(|event| event.0).collect();
     assert_eq!(logged, recorded);
     for secret in ["example.com", PASSWORD, OTHER, "a wrong password"] {
         assert!(!text.contains(secret) && !log.contains(secret), "{secret}");

@@ -125,9 +125,12 @@ pub(super) async fn end_others(
     visitor.expect_own_session(None)?;
     let LoggedInAccount { session, account, .. } = visitor;
     let Auth { revocation, users, .. } = &auth;
-    let ended = account_sessions::end_others(revocation, &**users, &session, &account).await?;
-    let detail = format!("{ended} sessions");
-    auth.security.record(EventKind::SessionsRevoked, Some(account.id), address, Some(detail)).await;
+    let revoked = account_sessions::end_others(revocation, &**users, &session, &account).await?;
+    let ended = revoked.number();
+    if ended > 0 || revoked.may_be_more() {
+        let (kind, detail) = (EventKind::SessionsRevoked, format!("{ended} sessions"));
+        auth.security.record(kind, Some(account.id), address, Some(detail)).await;
+    }
     Ok(Json(Ended { ended }))
 }
 
