@@ -1,4 +1,4 @@
-//! Security events in Redis: a stream for failed logins and one for all others.
+//! Security events in Redis: a stream for each list.
 
 use std::fmt::Display;
 
@@ -7,6 +7,7 @@ use checkin_storage::{
     EventBounds, EventList, EventPosition, RecordedEvent, Result, SecurityEvent, SecurityEvents,
     StorageError,
 };
+use futures_util::future::{join, join_all};
 
 use crate::RedisStorage;
 use crate::clock::milliseconds;
@@ -14,9 +15,14 @@ use crate::entry::{self, RawEntry};
 
 #[async_trait]
 impl SecurityEvents for RedisStorage {
-    async fn record_event(&self, event: &SecurityEvent, bounds: EventBounds) -> Result<()> {
+    async fn record_event(
+        &self,
+        list: EventList,
+        event: &SecurityEvent,
+        bounds: EventBounds,
+    ) -> Result<()> {
         let SecurityEvent { kind, account, address, source, detail } = event;
-        let key = self.redis.keys.security_events(kind.list());
+        let key = self.redis.keys.security_events(list);
         let (account, address) =
             (account.map(|id| id.to_string()), address.map(|ip| ip.to_string()));
         let fields = [
@@ -31,8 +37,12 @@ impl SecurityEvents for RedisStorage {
         let mut add = vec!["XADD", &key, "MAXLEN", &number, "*"];
         add.extend(fields.iter().filter_map(|(name, value)| Some([*name, (*value)?])).flatten());
         let add: Vec<&[u8]> = add.into_iter().map(str::as_bytes).collect();
+        let others = EventList::ALL.into_iter().filter(|other| *other != list);
+        let others = others.map(|other| self.trim(other, &oldest));
         let trim = ["XTRIM", &key, "MINID", &oldest].map(str::as_bytes);
-        self.redis.pipeline(&[&add, &trim]).await.map(drop)
+        // What fails to be removed from another list is removed with the next event.
+        let (recorded, _) = join(self.redis.pipeline(&[&add, &trim]), join_all(others)).await;
+        recorded.map(drop)
     }
 
     async fn security_events(
@@ -55,6 +65,12 @@ impl SecurityEvents for RedisStorage {
 }
 
 impl RedisStorage {
+    /// Removes the events before a time (ms).
+    async fn trim(&self, list: EventList, oldest: &str) -> Result<()> {
+        let key = self.redis.keys.security_events(list);
+        self.redis.call(&["XTRIM", &key, "MINID", oldest]).await.map(drop)
+    }
+
     /// Returns the events behind a position, in the order of a command, which reads up to this end of the list.
     async fn events_behind(
         &self,

@@ -8,7 +8,7 @@ const SCHEMA: &str = include_str!("schema/schema.sql");
 
 /// The statements that upgrade each version to the next one, from version 1 on. This list only grows.
 /// The file keeps its version as `user_version`; 0 is a file without tables.
-const UPGRADES: [&str; 13] = [
+const UPGRADES: [&str; 14] = [
     include_str!("schema/from_version_1.sql"),
     include_str!("schema/from_version_2.sql"),
     include_str!("schema/from_version_3.sql"),
@@ -22,6 +22,7 @@ const UPGRADES: [&str; 13] = [
     include_str!("schema/from_version_11.sql"),
     include_str!("schema/from_version_12.sql"),
     include_str!("schema/from_version_13.sql"),
+    include_str!("schema/from_version_14.sql"),
 ];
 
 /// The version of the tables.

@@ -1,4 +1,4 @@
-//! Security events in SQLite: a table of failed logins and one of all others.
+//! Security events in SQLite: a table for each list.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,16 +12,27 @@ use sqlite_writer::rusqlite::{self, Connection, Row, params};
 
 use crate::{SqliteStorage, column};
 
-/// The maximum number of events that are removed because of their age when one is recorded. Older ones
+/// The maximum number of events that are removed from a list because of their age when one is recorded. Older ones
 /// are therefore removed faster than new ones are recorded, and no write takes long.
 const MAX_REMOVED: u32 = 100;
 
 #[async_trait]
 impl SecurityEvents for SqliteStorage {
-    async fn record_event(&self, event: &SecurityEvent, bounds: EventBounds) -> Result<()> {
+    async fn record_event(
+        &self,
+        list: EventList,
+        event: &SecurityEvent,
+        bounds: EventBounds,
+    ) -> Result<()> {
         let (event, clock) = (event.clone(), self.file.clock.clone());
-        let write =
-            move |connection: &Connection| record(connection, &event, bounds, clock.now_ms());
+        let write = move |connection: &Connection| {
+            let now_ms = clock.now_ms();
+            record(connection, table(list), &event, now_ms)?;
+            remove_beyond(connection, table(list), bounds.number)?;
+            let oldest_ms = now_ms.saturating_sub(milliseconds(bounds.age));
+            let mut tables = EventList::ALL.into_iter().map(table);
+            tables.try_for_each(|table| remove_before(connection, table, oldest_ms))
+        };
         self.file.write(write).await
     }
 
@@ -72,18 +83,19 @@ impl SqliteStorage {
 fn table(list: EventList) -> &'static str {
     match list {
         EventList::FailedLogins => "failed_logins",
-        EventList::Others => "security_events",
+        EventList::Changes => "security_events",
+        EventList::Logins => "login_events",
+        EventList::Operators => "operator_events",
     }
 }
 
 fn record(
     connection: &Connection,
+    table: &str,
     event: &SecurityEvent,
-    bounds: EventBounds,
     now_ms: i64,
 ) -> rusqlite::Result<()> {
     let SecurityEvent { kind, account, address, source, detail } = event;
-    let table = table(kind.list());
     let sql = format!(
         "INSERT INTO {table} (time_ms, kind, account, address, source, detail)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
@@ -91,16 +103,23 @@ fn record(
     let account = account.map(|id| column::number(id.get()));
     let address = address.map(|address| address.to_string());
     let values = params![now_ms, kind.as_str(), account, address, source, detail];
-    connection.prepare_cached(&sql)?.execute(values)?;
-    let beyond = connection.last_insert_rowid().saturating_sub(column::number(bounds.number));
+    connection.prepare_cached(&sql)?.execute(values).map(drop)
+}
+
+/// Removes all but this number of events from a table to which one was added last.
+fn remove_beyond(connection: &Connection, table: &str, number: u64) -> rusqlite::Result<()> {
+    let beyond = connection.last_insert_rowid().saturating_sub(column::number(number));
     let sql = format!("DELETE FROM {table} WHERE id <= ?1");
-    connection.prepare_cached(&sql)?.execute([beyond])?;
+    connection.prepare_cached(&sql)?.execute([beyond]).map(drop)
+}
+
+/// Removes events before a time, at most [`MAX_REMOVED`].
+fn remove_before(connection: &Connection, table: &str, oldest_ms: i64) -> rusqlite::Result<()> {
     let sql = format!(
         "DELETE FROM {table} WHERE id IN
          (SELECT id FROM {table} WHERE time_ms < ?1 ORDER BY time_ms LIMIT {MAX_REMOVED})"
     );
-    connection.prepare_cached(&sql)?.execute([now_ms.saturating_sub(milliseconds(bounds.age))])?;
-    Ok(())
+    connection.prepare_cached(&sql)?.execute([oldest_ms]).map(drop)
 }
 
 fn milliseconds(time: Duration) -> i64 {

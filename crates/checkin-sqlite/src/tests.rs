@@ -17,9 +17,9 @@ use checkin_storage::conformance::{
     remarked, tests, user, window,
 };
 use checkin_storage::{
-    Accepted, AccountChange, Admission, Applier, Audience, Audit, BulkLoad, Health, Loaded,
-    Locations, Log, Privacy, Registered, Retracted, Retractions, SecondFactors, Severity, Standing,
-    Status, Users,
+    Accepted, AccountChange, Admission, Applier, Audience, Audit, BulkLoad, EventBounds, EventKind,
+    EventList, EventPosition, Health, Loaded, Locations, Log, Privacy, Registered, Retracted,
+    Retractions, SecondFactors, SecurityEvent, SecurityEvents, Severity, Standing, Status, Users,
 };
 
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -278,6 +278,9 @@ async fn an_account_is_found_under_the_form_in_which_it_was_indexed_before() {
     assert_eq!((owner(composed).await, owner(decomposed).await), (Some(4), Some(1)));
 }
 
+/// What version 15 added.
+const VERSION_15: &str = "DROP TABLE login_events; DROP TABLE operator_events;";
+
 /// What version 13 added.
 const VERSION_13: &str = "DROP TABLE private_checkins; DROP TABLE private_retractions;
                           DROP TABLE private_visits;
@@ -291,7 +294,7 @@ const VERSION_12: &str =
 async fn downgraded(database: &Database, downgrade: &'static str) {
     let later = "ALTER TABLE checkins DROP COLUMN comment;
                  ALTER TABLE idempotency_keys DROP COLUMN comment;";
-    let sql = [VERSION_13, VERSION_12, later, downgrade].concat();
+    let sql = [VERSION_15, VERSION_13, VERSION_12, later, downgrade].concat();
     database.write(move |connection| connection.execute_batch(&sql)).await.unwrap();
 }
 
@@ -454,7 +457,7 @@ async fn tables_of_version_11_are_upgraded() {
     let before = user(1, "one@example.com");
     storage.load_users(std::slice::from_ref(&before)).await.unwrap();
     storage.load_locations(&[location(1)]).await.unwrap();
-    let sql = [VERSION_13, VERSION_12, "PRAGMA user_version = 11"].concat();
+    let sql = [VERSION_15, VERSION_13, VERSION_12, "PRAGMA user_version = 11"].concat();
     database.write(move |connection| connection.execute_batch(&sql)).await.unwrap();
 
     let storage = SqliteStorage::open(database).await.unwrap();
@@ -478,7 +481,8 @@ async fn tables_of_version_13_are_upgraded() {
     let users: Vec<_> = (1..).zip(addresses).map(|(id, email)| user(id, email)).collect();
     storage.load_users(&users).await.unwrap();
     let older = format!(
-        "UPDATE accounts SET email_canonical = lower(email);
+        "{VERSION_15}
+         UPDATE accounts SET email_canonical = lower(email);
          UPDATE accounts SET email = '{other}', email_canonical = 'zo\u{eb}@example.com' WHERE id = 3;
          UPDATE accounts SET email = 'no address', email_canonical = '\u{eb}' WHERE id = 4;
          PRAGMA user_version = 13"
@@ -495,6 +499,37 @@ async fn tables_of_version_13_are_upgraded() {
     }
     let again = storage.register(new_user(composed)).await.unwrap();
     assert_eq!(again, Registered::EmailTaken);
+}
+
+/// A file of version 14, which had one list for all security events but failed logins.
+#[tokio::test]
+async fn tables_of_version_14_are_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(file(&directory)).unwrap();
+    let storage = SqliteStorage::open(database.clone()).await.unwrap();
+    let bounds = EventBounds { age: Duration::from_secs(60), number: 2 };
+    let record = async |storage: &SqliteStorage, list, kind| {
+        let source = "auth".to_owned();
+        let event = SecurityEvent { kind, account: None, address: None, source, detail: None };
+        storage.record_event(list, &event, bounds).await.unwrap();
+    };
+    record(&storage, EventList::Changes, EventKind::Login).await;
+    record(&storage, EventList::Changes, EventKind::RoleChanged).await;
+    let sql = [VERSION_15, "PRAGMA user_version = 14"].concat();
+    database.write(move |connection| connection.execute_batch(&sql)).await.unwrap();
+
+    let storage = SqliteStorage::open(database).await.unwrap();
+    for _ in 0..3 {
+        record(&storage, EventList::Logins, EventKind::Login).await;
+        record(&storage, EventList::Operators, EventKind::AccountDisabled).await;
+    }
+    let kinds = async |list| {
+        let found = storage.latest_security_events(list, EventPosition::END, 9).await.unwrap();
+        found.iter().map(|found| found.event.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(EventList::Changes).await, [EventKind::RoleChanged, EventKind::Login]);
+    assert_eq!(kinds(EventList::Logins).await, [EventKind::Login; 2]);
+    assert_eq!(kinds(EventList::Operators).await, [EventKind::AccountDisabled; 2]);
 }
 
 /// Dropping the last handle returns when the file is closed, even if a write was cancelled and has not

@@ -165,7 +165,7 @@ macro_rules! conformance_checks {
             an_account_is_new_for_a_time
             weather_is_kept_for_its_lifetime
             security_events_are_read_in_order_and_in_pages
-            security_events_are_bounded_and_failed_logins_push_no_other_out
+            security_events_of_a_list_push_none_of_another_out
         }
     };
 }

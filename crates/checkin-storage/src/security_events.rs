@@ -14,15 +14,19 @@ use checkin_domain::UserId;
 ///
 /// # Contract
 ///
-/// - Failed logins, which strangers can cause, have a list and bounds of their own: however many there are,
-///   they push no other event out.
+/// - Each list has bounds of its own: however many events one has, they push no event of another one out.
 /// - An event has the time of the store's clock.
-/// - Each record of an event removes what its list has beyond the bounds. Events that are too old may remain
-///   until the next one is recorded.
+/// - Each record of an event removes the oldest ones of its list beyond the number, and some that are too old from
+///   all lists, at least as many as it adds. Events that are too old may remain until the next one is recorded.
 #[async_trait]
 pub trait SecurityEvents: Send + Sync {
-    /// Records an event, and removes the oldest ones beyond `bounds` from its list.
-    async fn record_event(&self, event: &SecurityEvent, bounds: EventBounds) -> Result<()>;
+    /// Records an event in a list, and removes what is beyond `bounds`.
+    async fn record_event(
+        &self,
+        list: EventList,
+        event: &SecurityEvent,
+        bounds: EventBounds,
+    ) -> Result<()>;
 
     /// Returns the events of a list behind a position, the oldest first, at most `limit`. An event that
     /// cannot be read is left out.
@@ -91,13 +95,32 @@ impl EventPosition {
     }
 }
 
-/// The lists of events.
+/// The lists of events, by what it takes to cause one. Events of the same time are in the order of their lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventList {
-    /// Failed logins, and failed second factors.
+    /// Failed logins, and failed second factors: strangers can cause them.
     FailedLogins,
-    /// All other events.
-    Others,
+    /// Changes that people make to their own accounts. Before there were the next two lists, all events but
+    /// failed logins were in this one.
+    Changes,
+    /// Logins, logouts, and the ends of one's own sessions: anybody with an account can cause as many as they like.
+    Logins,
+    /// What only operators can cause, whatever it is.
+    Operators,
+}
+
+impl EventList {
+    /// All lists, in their order.
+    pub const ALL: [Self; 4] = [Self::FailedLogins, Self::Changes, Self::Logins, Self::Operators];
+
+    /// Returns whether the list can have events of this kind.
+    #[must_use]
+    pub fn may_have(self, kind: EventKind) -> bool {
+        match (self, kind.list()) {
+            (Self::Changes | Self::Operators, list) => list != Self::FailedLogins,
+            (_, list) => list == self,
+        }
+    }
 }
 
 /// The bounds of a list of events.
@@ -168,12 +191,13 @@ kinds! {
 }
 
 impl EventKind {
-    /// Returns the list that an event of this kind belongs to.
+    /// Returns the list that an event of this kind belongs to, unless an operator caused it.
     #[must_use]
     pub fn list(self) -> EventList {
         match self {
             Self::FailedLogin | Self::FailedSecondFactor => EventList::FailedLogins,
-            _ => EventList::Others,
+            Self::Login | Self::Logout | Self::SessionsRevoked => EventList::Logins,
+            _ => EventList::Changes,
         }
     }
 }

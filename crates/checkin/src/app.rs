@@ -372,7 +372,12 @@ impl App {
         DemoAccount::new(users, factors, sessions, self.session_key_prefix.clone())
     }
 
-    /// Returns the record of security events of a service or a command.
+    /// Returns the record of security events of a command, which only operators can run.
+    pub(crate) fn operators_log(&self, command: &'static str) -> SecurityLog {
+        self.security_log(command).of_operators()
+    }
+
+    /// Returns the record of security events of a service.
     pub(crate) fn security_log(&self, source: &'static str) -> SecurityLog {
         let counts = (self.metrics.security_events.clone(), self.metrics.unrecorded_events.clone());
         let (store, tasks) = (self.storage.clone(), self.tasks.clone());

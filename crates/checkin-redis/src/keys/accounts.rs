@@ -45,7 +45,9 @@ impl Keys {
     pub(crate) fn security_events(&self, list: EventList) -> String {
         match list {
             EventList::FailedLogins => self.key("security-events:failed-logins"),
-            EventList::Others => self.key("security-events"),
+            EventList::Changes => self.key("security-events"),
+            EventList::Logins => self.key("security-events:logins"),
+            EventList::Operators => self.key("security-events:operators"),
         }
     }
 

@@ -318,7 +318,7 @@ CREATE TABLE IF NOT EXISTS weather (
     expires_ms INTEGER NOT NULL
 ) STRICT;
 
--- Failed logins have a table of their own, so that they push no other event out.
+-- The lists of security events. Each has a table of its own, so that its events push no other event out.
 CREATE TABLE IF NOT EXISTS security_events (
     id INTEGER PRIMARY KEY,
     time_ms INTEGER NOT NULL,
@@ -340,6 +340,28 @@ CREATE TABLE IF NOT EXISTS failed_logins (
     detail TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS failed_logins_by_time ON failed_logins (time_ms);
+
+CREATE TABLE IF NOT EXISTS login_events (
+    id INTEGER PRIMARY KEY,
+    time_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    account INTEGER,
+    address TEXT,
+    source TEXT NOT NULL,
+    detail TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS login_events_by_time ON login_events (time_ms);
+
+CREATE TABLE IF NOT EXISTS operator_events (
+    id INTEGER PRIMARY KEY,
+    time_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    account INTEGER,
+    address TEXT,
+    source TEXT NOT NULL,
+    detail TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS operator_events_by_time ON operator_events (time_ms);
 
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     user_id INTEGER NOT NULL,

@@ -28,7 +28,7 @@ pub(super) async fn set_role(
     }
     let change = app.storage.change_account(id, None, AccountChange::Role(role));
     let ended = app.end_sessions(&user, change).await.context("cannot change the role")?;
-    let log = app.security_log("users role");
+    let log = app.operators_log("users role");
     log.record(EventKind::RoleChanged, Some(id), None, Some(role.to_string())).await;
     say_ended(format_args!("user {id} has the role {role} now, "), &ended)?;
     if is_open_operator(&*app.storage).await.context("cannot read the demo account")? {
@@ -60,7 +60,7 @@ pub(super) async fn set_status(
     };
     let ended = app.end_sessions(&user, change).await.context("cannot change the account")?;
     if now != status {
-        let log = app.security_log(match status {
+        let log = app.operators_log(match status {
             Status::Active => "users enable",
             Status::Disabled => "users disable",
             Status::Deleted => "users delete",

@@ -88,7 +88,7 @@ async fn remove(app: &App, account: &AccountArgument) -> anyhow::Result<ExitCode
         let id = user.id;
         format!("the second factor is removed; end the sessions with checkin sessions revoke --user {id}")
     })?;
-    let log = app.security_log("users second-factor remove");
+    let log = app.operators_log("users second-factor remove");
     log.record(EventKind::SecondFactorRemoved, Some(user.id), None, Some("all".to_owned())).await;
     let forgotten = app.storage.forget_attempts(&Budget::of_second_factor(&user.email)).await;
     forgotten

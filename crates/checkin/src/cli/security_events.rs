@@ -92,11 +92,12 @@ async fn list(app: &App, filter: Filter) -> anyhow::Result<ExitCode> {
         Some(AccountArgument::Id(id)) => Some(id),
         Some(email) => Some(email.find_id(&*app.storage).await?),
     };
-    let lists = [EventList::Others, EventList::FailedLogins];
-    let mut list = List::new(json);
     let after = EventPosition::before(since.unwrap_or(0));
-    let mut lists =
-        lists.map(|list| Pages { list, after, page: VecDeque::new(), has_ended: false });
+    let lists = EventList::ALL.into_iter();
+    let lists = lists.filter(|list| kind.is_none_or(|kind| list.may_have(kind)));
+    let pages = |list| Pages { list, after, page: VecDeque::new(), has_ended: false };
+    let mut lists: Vec<Pages> = lists.map(pages).collect();
+    let mut list = List::new(json);
     while let Some(RecordedEvent { position, event }) = next(&*app.storage, &mut lists).await? {
         if until.is_some_and(|until| position.ms >= until) {
             break;

@@ -230,7 +230,7 @@ async fn id_of(app: &App, account: &str) -> Option<UserId> {
 
 /// Records that sessions of an account, or of all accounts, were revoked.
 async fn record(app: &App, account: Option<UserId>, detail: String) {
-    let log = app.security_log("sessions revoke");
+    let log = app.operators_log("sessions revoke");
     log.record(EventKind::SessionsRevoked, account, None, Some(detail)).await;
 }
 

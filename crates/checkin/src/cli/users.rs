@@ -220,7 +220,7 @@ async fn status(
 async fn add(app: &App, new: NewUser, role: Role) -> anyhow::Result<ExitCode> {
     match app.storage.register(new).await.context("cannot add the account")? {
         Registered::Opened(user) => {
-            let log = app.security_log("users add");
+            let log = app.operators_log("users add");
             log.record(EventKind::AccountOpened, Some(user.id), None, None).await;
             if role != Role::default() {
                 let change =
@@ -253,7 +253,7 @@ async fn passwd(
     let new = hashed(policy, new, Owner { first_name, last_name, email: &user.email })?;
     let change = app.storage.change_password(user.id, None, &new);
     let ended = app.end_sessions(&user, change).await.context("cannot change the password")?;
-    let log = app.security_log("users passwd");
+    let log = app.operators_log("users passwd");
     log.record(EventKind::PasswordChanged, Some(user.id), None, None).await;
     // The owner must not have to wait because of what others tried before.
     let forgotten = app.storage.forget_attempts(&Budget::of_account(&user.email)).await;

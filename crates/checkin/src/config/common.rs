@@ -162,8 +162,9 @@ pub struct Common {
     )]
     pub keep_security_events: Duration,
 
-    /// Maximum number of security events that are kept, and of failed logins, which are counted apart. The
-    /// oldest ones are removed
+    /// Maximum number of security events in each of four lists: failed logins; logins, logouts and sessions that
+    /// their account ended; other changes of accounts by their owners; what operators did. The oldest ones of a list
+    /// are removed
     #[arg(
         long,
         global = true,

@@ -67,7 +67,7 @@ impl PasswordChange {
         new: String,
     ) -> Result<Option<String>, LoginError> {
         let (session, place) = (requester.session.clone(), self.passwords.queue()?);
-        let task = self.clone().replace(place, requester, confirmation, new);
+        let task = Box::pin(self.clone().replace(place, requester, confirmation, new));
         let (email, epoch) = self.tasks.run(task).await?;
         // This session continues under a new id.
         session.log_in_at_epoch(email.as_str(), &[], epoch).await?;

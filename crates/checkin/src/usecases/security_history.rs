@@ -1,4 +1,4 @@
-//! Reads the security events of both lists, the newest first, in pages.
+//! Reads the security events of all lists, the newest first, in pages.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -34,7 +34,7 @@ pub(crate) struct EventPage {
     pub(crate) next: Option<EventCursor>,
 }
 
-/// An event in the order of both lists.
+/// An event in the order of all lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EventCursor {
     list: EventList,
@@ -59,8 +59,8 @@ pub(crate) async fn latest(
     after: Option<EventCursor>,
     limit: usize,
 ) -> Result<EventPage, StorageError> {
-    let lists = [EventList::FailedLogins, EventList::Others].into_iter();
-    let lists = lists.filter(|list| filter.kind.is_none_or(|kind| kind.list() == *list));
+    let lists = EventList::ALL.into_iter();
+    let lists = lists.filter(|list| filter.kind.is_none_or(|kind| list.may_have(kind)));
     let mut lists: Vec<Pages> = lists.map(|list| Pages::new(list, after)).collect();
     let (mut events, mut last) = (Vec::new(), None);
     for looked_at in 0.. {
@@ -139,11 +139,7 @@ impl EventCursor {
 impl fmt::Display for EventCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let EventPosition { ms, seq } = self.position;
-        let list = match self.list {
-            EventList::FailedLogins => "f",
-            EventList::Others => "o",
-        };
-        write!(f, "{ms}-{seq}-{list}")
+        write!(f, "{ms}-{seq}-{}", letter(self.list))
     }
 }
 
@@ -153,11 +149,7 @@ impl FromStr for EventCursor {
     fn from_str(text: &str) -> Result<Self, &'static str> {
         let parse = || {
             let (numbers, list) = text.rsplit_once('-')?;
-            let list = match list {
-                "f" => EventList::FailedLogins,
-                "o" => EventList::Others,
-                _ => return None,
-            };
+            let list = EventList::ALL.into_iter().find(|known| letter(*known) == list)?;
             let (ms, seq) = numbers.split_once('-')?;
             let number = |text: &str| {
                 text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
@@ -165,6 +157,16 @@ impl FromStr for EventCursor {
             Some(Self { list, position: EventPosition { ms: number(ms)?, seq: number(seq)? } })
         };
         parse().ok_or("must be the `next` of another page")
+    }
+}
+
+/// Returns the letter of a list in a cursor. Cursors outlive an upgrade, so these letters stay.
+fn letter(list: EventList) -> &'static str {
+    match list {
+        EventList::FailedLogins => "f",
+        EventList::Changes => "o",
+        EventList::Logins => "l",
+        EventList::Operators => "p",
     }
 }
 
@@ -176,12 +178,13 @@ mod tests {
     use crate::storage::{EventBounds, SecurityEvent};
 
     /// The lists, the oldest first.
-    struct Lists([Vec<RecordedEvent>; 2]);
+    struct Lists([Vec<RecordedEvent>; 4]);
 
     #[async_trait]
     impl SecurityEvents for Lists {
         async fn record_event(
             &self,
+            _list: EventList,
             _event: &SecurityEvent,
             _bounds: EventBounds,
         ) -> Result<(), StorageError> {
@@ -233,33 +236,37 @@ mod tests {
 
     #[tokio::test]
     async fn pages_have_each_event_once_and_the_newest_first() {
-        // Both lists have events of the same times.
+        // All lists have events of the same times.
         let of = |kind| (0..25).map(|at| recorded(kind, at / 5, at)).collect::<Vec<_>>();
-        let lists = Lists([of(EventKind::FailedLogin), of(EventKind::Login)]);
-        let (whole, _) = all(&lists, EventFilter::default(), 100).await;
-        assert_eq!(whole.len(), 50);
+        let (failed, revoked) = (EventKind::FailedLogin, EventKind::SessionsRevoked);
+        let kinds = [failed, EventKind::PasswordChanged, EventKind::Login, revoked];
+        let lists = Lists(kinds.map(of));
+        let (whole, _) = all(&lists, EventFilter::default(), 200).await;
+        assert_eq!(whole.len(), 100);
         assert!(whole.is_sorted_by(|one, next| one.0 >= next.0), "{whole:?}");
-        for limit in [1, 2, 3, 7, 49, 50, 51] {
+        for limit in [1, 2, 3, 7, 99, 100, 101] {
             let (found, pages) = all(&lists, EventFilter::default(), limit).await;
-            assert_eq!((found, pages), (whole.clone(), 50_usize.div_ceil(limit)), "{limit}");
+            assert_eq!((found, pages), (whole.clone(), 100_usize.div_ceil(limit)), "{limit}");
         }
-        let kind = EventFilter { kind: Some(EventKind::Login), account: None };
-        assert_eq!(all(&lists, kind, 10).await.0.len(), 25);
+        for kind in kinds {
+            let kind = EventFilter { kind: Some(kind), account: None };
+            assert_eq!(all(&lists, kind, 10).await.0.len(), 25);
+        }
         let account = EventFilter { account: UserId::try_from(2).ok(), kind: None };
-        assert_eq!(all(&lists, account, 10).await.0.len(), 24);
+        assert_eq!(all(&lists, account, 10).await.0.len(), 48);
     }
 
     #[tokio::test]
     async fn a_page_ends_when_it_has_looked_at_many() {
         let events = (0..12_000).map(|at| recorded(EventKind::Login, at, 0)).collect();
-        let lists = Lists([Vec::new(), events]);
+        let lists = Lists([Vec::new(), Vec::new(), events, Vec::new()]);
         let nobody = EventFilter { account: UserId::try_from(9).ok(), kind: None };
         assert_eq!(all(&lists, nobody, 10).await, (Vec::new(), 3));
     }
 
     #[test]
     fn a_cursor_is_what_a_page_returned() {
-        for text in ["0-0-f", "1783294200000-5-o"] {
+        for text in ["0-0-f", "1783294200000-5-o", "1783294200000-5-l", "1-2-p"] {
             assert_eq!(
                 text.parse::<EventCursor>().map(|cursor| cursor.to_string()),
                 Ok(text.into())

@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use super::tasks::Tasks;
 use crate::domain::UserId;
 use crate::metrics::SecurityEventCounts;
-use crate::storage::{EventBounds, EventKind, SecurityEvent, SecurityEvents};
+use crate::storage::{EventBounds, EventKind, EventList, SecurityEvent, SecurityEvents};
 use crate::telemetry::{SECURITY, chain};
 
 /// Records the security events of a service or of a command; clones share everything.
@@ -23,6 +23,8 @@ pub struct SecurityLog {
     /// Counts the events that could not be recorded.
     unrecorded: Counter,
     source: &'static str,
+    /// The list of all events; `None` means that each has the list of its kind.
+    list: Option<EventList>,
 }
 
 impl SecurityLog {
@@ -33,7 +35,12 @@ impl SecurityLog {
         (counts, unrecorded): (SecurityEventCounts, Counter),
         source: &'static str,
     ) -> Self {
-        Self { store, bounds, tasks, counts, unrecorded, source }
+        Self { store, bounds, tasks, counts, unrecorded, source, list: None }
+    }
+
+    /// Returns a log of what only operators can cause. Nothing else pushes it out of the store.
+    pub(crate) fn of_operators(self) -> Self {
+        Self { list: Some(EventList::Operators), ..self }
     }
 
     /// Counts and logs an event, and waits until the store has it. What happened does not depend on that: if the store
@@ -63,11 +70,12 @@ impl SecurityLog {
             "security event"
         );
         let Some(bounds) = self.bounds else { return };
+        let list = self.list.unwrap_or_else(|| kind.list());
         let event =
             SecurityEvent { kind, account, address, source: self.source.to_owned(), detail };
         let (store, unrecorded) = (self.store.clone(), self.unrecorded.clone());
         let recorded = self.tasks.spawn(async move {
-            if let Err(error) = store.record_event(&event, bounds).await {
+            if let Err(error) = store.record_event(list, &event, bounds).await {
                 unrecorded.inc();
                 // The store logs an outage itself.
                 if !error.is_logged() {

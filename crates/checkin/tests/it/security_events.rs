@@ -126,11 +126,51 @@ async fn each_event_is_recorded_on_redis() {
     each_event_is_recorded(Site::redis()).await;
 }
 
+async fn what_anybody_can_cause_pushes_nothing_else_out(site: Site) {
+    let auth = site.auth(&["--max-security-events", "3"]);
+    let ended = site.run("users", &["role", EMAIL, "operator"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let mut al = auth.logged_in().await;
+    for change in ["disable", "enable"] {
+        let path = format!("/accounts/80/{change}");
+        assert_eq!(al.post(&path, &json!({})).await.status, 204);
+    }
+    let change = json!({"currentPassword": PASSWORD, "newPassword": OTHER});
+    expect_plain(&al.post("/password", &change).await, 200, "OK");
+    for _ in 0..4 {
+        let login = json!({"email": EMAIL, "password": OTHER});
+        expect_plain(&auth.client().post("/login", &login).await, 200, "OK");
+        expect_plain(&log_in(&mut auth.client()).await, 401, "Invalid login.");
+        assert_eq!(al.delete("/sessions").await.json(), json!({"ended": 1}));
+    }
+    let events = listed(&site, &[]);
+    let kinds: Vec<&str> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    let (login, failed, ended) = ("login", "failed-login", "sessions-revoked");
+    assert_eq!(
+        kinds[..4],
+        ["role-changed", "account-disabled", "account-enabled", "password-changed"]
+    );
+    assert_eq!(kinds[4..], [failed, failed, ended, login, failed, ended]);
+    assert_eq!(listed(&site, &["--kind", "role-changed"]), events[..1]);
+    assert_eq!(listed(&site, &["--kind", "password-changed"]), events[3..4]);
+}
+
+#[tokio::test]
+async fn what_anybody_can_cause_pushes_nothing_else_out_on_sqlite() {
+    what_anybody_can_cause_pushes_nothing_else_out(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn what_anybody_can_cause_pushes_nothing_else_out_on_redis() {
+    what_anybody_can_cause_pushes_nothing_else_out(Site::redis()).await;
+}
+
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn a_login_does_not_depend_on_its_record() {
     let site = Site::redis();
-    site.redis_cli::<()>(&["SET", "ncc:security-events", "not a stream"]);
+    site.redis_cli::<()>(&["SET", "ncc:security-events:logins", "not a stream"]);
     let mut auth = site.auth(&[]);
     expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
     let metrics = auth.client().get("/metrics").await.text().to_owned();

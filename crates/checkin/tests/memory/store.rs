@@ -67,8 +67,8 @@ pub(crate) struct Contents {
     pub(crate) attempts: HashMap<String, (Counted, u64)>,
     /// The pending steps, each with the end of its life in milliseconds since 1970.
     pub(crate) pending: HashMap<String, (String, u64)>,
-    pub(crate) failed_logins: Vec<RecordedEvent>,
-    pub(crate) security_events: Vec<RecordedEvent>,
+    /// The lists of security events.
+    pub(crate) security_events: [Vec<RecordedEvent>; 4],
 }
 
 #[derive(Debug)]
@@ -155,8 +155,7 @@ impl Default for Contents {
             weather: HashMap::new(),
             attempts: HashMap::new(),
             pending: HashMap::new(),
-            failed_logins: Vec::new(),
-            security_events: Vec::new(),
+            security_events: Default::default(),
         }
     }
 }

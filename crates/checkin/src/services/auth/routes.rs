@@ -166,7 +166,7 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
             users.clone(),
             account_sessions.clone(),
             revocation.clone(),
-            security.clone(),
+            security.clone().of_operators(),
         )),
         enrolment: Arc::new(Enrolment::new(
             (login.clone(), factors),

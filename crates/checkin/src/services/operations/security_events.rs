@@ -41,7 +41,7 @@ impl Input for EventCursor {
 
 impl Documented for EventCursor {
     fn schema() -> ObjectBuilder {
-        let pattern = "^(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})-[fo]$";
+        let pattern = "^(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})-[flop]$";
         ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))
     }
 }

@@ -1,0 +1,2 @@
+-- Logins, logouts and what operators do have lists of their own, which the schema adds. Earlier events stay where they
+-- are. A program of version 14 would neither show the new ones nor remove them.
