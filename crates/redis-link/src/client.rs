@@ -1,6 +1,7 @@
 //! Commands, pipelines and scripts over one connection.
 
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use outage_log::Outage;
 use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisError};
+use tokio::time::Instant;
 
 use crate::address::Address;
 use crate::cause::kind;
@@ -288,7 +290,7 @@ impl Client {
     }
 
     /// Converts an error, and reports an outage to the outage log.
-    fn error(&self, cause: RedisError) -> Error {
+    pub(crate) fn error(&self, cause: RedisError) -> Error {
         let kind = kind(&cause);
         let is_repeated = self.0.cluster.is_some() && !cause.is_timeout();
         if kind != ErrorKind::Unavailable || is_repeated {
@@ -357,22 +359,39 @@ impl Client {
     }
 
     pub(crate) async fn redirected(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
-        let redirections = if self.0.cluster.is_some() { 0 } else { REDIRECTIONS };
-        for _ in 0..redirections {
-            // In each case the node did not run the command, so sending it again runs it only once.
-            match self.send_once(request).await {
-                Err(cause) if cause.code() == Some("ASK") => {
-                    match self.ask(request, &cause).await {
-                        Err(cause) if is_redirection(&cause) => {}
-                        sent => return sent,
-                    }
+        let began = Instant::now();
+        match self.send_once(request).await {
+            Err(cause) if is_redirection(&cause) && self.0.cluster.is_none() => {
+                // All attempts together have the time of one.
+                let end = began + self.links().timeouts.response;
+                let sent = tokio::time::timeout_at(end, self.redirect(request, cause)).await;
+                sent.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+            }
+            sent => sent,
+        }
+    }
+
+    /// Sends a request again that a node refused because its slot is elsewhere. In each case the node
+    /// did not run it, so sending it again runs it only once.
+    async fn redirect(
+        &self,
+        request: &Request<'_>,
+        mut refusal: RedisError,
+    ) -> Result<Reply, RedisError> {
+        for _ in 0..REDIRECTIONS {
+            if refusal.code() == Some("ASK") {
+                match self.ask(request, &refusal).await {
+                    Err(cause) if is_redirection(&cause) => {}
+                    sent => return sent,
                 }
-                Err(cause) if is_redirection(&cause) => {}
-                sent => return sent,
             }
             tokio::time::sleep(REDIRECTION_PAUSE).await;
+            match self.send_once(request).await {
+                Err(cause) if is_redirection(&cause) => refusal = cause,
+                sent => return sent,
+            }
         }
-        self.send_once(request).await
+        Err(refusal)
     }
 
     /// Sends a request to the node that gets the slot and has its keys already.
