@@ -4,12 +4,19 @@
 //! does not tell which. So several commands are a transaction: if one of them is refused, none is
 //! carried out, and all can be sent again.
 
+use std::io;
+
 use redis::aio::ConnectionLike as _;
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::SingleNodeRoutingInfo;
-use redis::{Pipeline, RedisError, Value};
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr};
+use redis::{Cmd, FromRedisValue as _, Pipeline, RedisError, Value};
 
-use crate::request::Request;
+use crate::cause::kind;
+use crate::error::ErrorKind;
+use crate::reply::Reply;
+use crate::request::{Request, command};
+use crate::scan::primaries;
+use crate::tracking::View;
 
 /// Sends a request to the primary of its keys.
 pub(crate) async fn send(
@@ -45,6 +52,36 @@ pub(crate) async fn ask(
         Request::One(_) => Ok(replies.pop().unwrap_or(Value::Nil)),
         _ => Ok(reply(request, replies.split_off(1))),
     }
+}
+
+/// Sends a command to the primary of a slot.
+pub(crate) async fn send_to(
+    connection: &mut ClusterConnection,
+    command: Cmd,
+    slot: Slot,
+) -> Result<Value, RedisError> {
+    let primary = SingleNodeRoutingInfo::SpecificNode(Route::with_slot(slot, SlotAddr::Master));
+    connection.route_command(command, RoutingInfo::SingleNode(primary)).await
+}
+
+/// Checks that the connection has each primary. If one is missing, the client crate sends its commands to
+/// any other node, which refuses them, and then delays all commands while it tries to connect to it.
+pub(crate) async fn is_complete(connection: &mut ClusterConnection) -> Result<(), RedisError> {
+    let ranges = connection.req_packed_command(&command(&[b"CLUSTER", b"SLOTS"])).await?;
+    for slot in primaries(Reply::from(ranges)).unwrap_or_default().into_values() {
+        let Some(primary) = Slot::new(slot) else { continue };
+        let answer = send_to(connection, command(&[b"CLUSTER", b"NODES"]), primary).await;
+        let is_missing = match answer.and_then(|text| Ok(String::from_redis_value(text)?)) {
+            Ok(nodes) => View::parse(&nodes).is_none_or(|view| !view.slots.contains(slot)),
+            Err(cause) if kind(&cause) == ErrorKind::Unavailable => return Err(cause),
+            // The login may not ask.
+            Err(_) => false,
+        };
+        if is_missing {
+            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
+        }
+    }
+    Ok(())
 }
 
 fn transaction(mut pipeline: Pipeline, request: &Request<'_>) -> Pipeline {

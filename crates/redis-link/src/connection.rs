@@ -77,16 +77,22 @@ impl Connection {
         self.send(request).await
     }
 
+    /// Checks that this is connected to every primary of a cluster. Another connection is complete.
+    pub(crate) async fn is_complete(&self) -> Result<(), RedisError> {
+        match self {
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => cluster::is_complete(&mut connection.clone()).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Sends a command to the primary of a slot; outside a cluster, to the server.
     pub(crate) async fn send_to(&mut self, command: Cmd, slot: u16) -> Result<Value, RedisError> {
         #[cfg(feature = "cluster")]
         if let Self::Cluster(connection) = self
             && let Some(slot) = redis::cluster_routing::Slot::new(slot)
         {
-            use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-            let primary = Route::with_slot(slot, SlotAddr::Master);
-            let server = SingleNodeRoutingInfo::SpecificNode(primary);
-            return connection.route_command(command, RoutingInfo::SingleNode(server)).await;
+            return cluster::send_to(connection, command, slot).await;
         }
         let _ = slot;
         self.send(&Request::One(&command)).await

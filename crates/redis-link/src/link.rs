@@ -56,7 +56,7 @@ impl Links {
 
     /// Returns the current link, or connects and returns a new one. Connecting may take longer than a
     /// command may: the command fails then, and the connection is there for later ones. On a cluster, commands
-    /// use the old link meanwhile, on which only one of the nodes may be lost.
+    /// use the old link until a new one is complete, because only one of the nodes may be lost.
     pub(crate) async fn get(self: &Arc<Self>) -> Result<Link, RedisError> {
         if let Some(link) = self.current() {
             return Ok(link);
@@ -97,7 +97,14 @@ impl Links {
                 flag.store(true, Ordering::Relaxed);
             }
         };
-        match self.connector.connect(self.timeouts, on_push).await {
+        let connect = async {
+            let connection = self.connector.connect(self.timeouts, on_push).await?;
+            if self.former().is_some() {
+                connection.is_complete().await?;
+            }
+            Ok::<_, RedisError>(connection)
+        };
+        match connect.await {
             Ok(connection) => {
                 self.observer.connected();
                 let link = Link { connection, generation, lost };

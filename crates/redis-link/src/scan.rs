@@ -66,7 +66,9 @@ impl Client {
     /// every second.
     pub(crate) async fn primaries(&self) -> Result<Primaries, Error> {
         let slots = command(&[b"CLUSTER", b"SLOTS"]);
-        primaries(self.replies(self.redirected(&Request::One(&slots)).await)?)
+        let ranges = self.redirected(&Request::One(&slots)).await;
+        let found = primaries(ranges.map_err(|cause| self.error(cause))?);
+        found.ok_or_else(|| Error::unexpected("CLUSTER SLOTS", &Reply::Nil))
     }
 }
 
@@ -106,13 +108,12 @@ impl Scan<'_> {
     }
 }
 
-/// Returns the primaries from the reply to `CLUSTER SLOTS`. The reply lists for each
+/// Returns the primaries from the reply to `CLUSTER SLOTS`, if there are any. The reply lists for each
 /// range of slots its first and last slot, the host and port of the primary, and the replicas.
-fn primaries(ranges: Vec<Reply>) -> Result<Primaries, Error> {
-    match ranges.into_iter().map(primary).collect::<Option<Primaries>>() {
-        Some(primaries) if !primaries.is_empty() => Ok(primaries),
-        _ => Err(Error::unexpected("CLUSTER SLOTS", &Reply::Nil)),
-    }
+pub(crate) fn primaries(ranges: Reply) -> Option<Primaries> {
+    let Reply::Array(ranges) = ranges else { return None };
+    let primaries = ranges.into_iter().map(primary).collect::<Option<Primaries>>()?;
+    (!primaries.is_empty()).then_some(primaries)
 }
 
 /// Returns the host and port that a primary announces, and one of its slots.

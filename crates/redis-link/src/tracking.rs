@@ -46,6 +46,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 pub use self::slots::Slots;
+#[cfg(feature = "cluster")]
+pub(crate) use self::slots::View;
 
 use crate::client::Client;
 use crate::error::Error;

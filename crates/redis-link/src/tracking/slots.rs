@@ -58,8 +58,8 @@ impl fmt::Debug for Slots {
 
 /// What a server says about itself.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct View {
-    pub(super) slots: Slots,
+pub(crate) struct View {
+    pub(crate) slots: Slots,
     pub(super) epoch: u64,
 }
 
@@ -73,7 +73,7 @@ impl View {
     /// `myself`, the seventh is its epoch, and its slots are the ninth and all later ones. A replica
     /// has none. A slot in brackets is moving, and belongs to the server as long as it is listed
     /// without them, too.
-    pub(super) fn parse(nodes: &str) -> Option<Self> {
+    pub(crate) fn parse(nodes: &str) -> Option<Self> {
         let mut lines = nodes.lines().map(|line| line.split(' ').collect::<Vec<_>>());
         let is_myself = |fields: &Vec<&str>| {
             fields.get(2).is_some_and(|flags| flags.split(',').any(|flag| flag == "myself"))

@@ -251,6 +251,41 @@ async fn other_nodes_answer_while_a_connection_is_opened_because_one_does_not() 
     testkit::until("the node responds again", answers).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_does_not_answer_for_long_delays_no_other_one() {
+    let cluster = RedisCluster::start(2);
+    for server in cluster.servers() {
+        // No node calls another one failed meanwhile.
+        let set = redis::cmd("CONFIG").arg("SET").arg("cluster-node-timeout").arg(60_000).clone();
+        set.exec(&mut server.connection()).unwrap();
+    }
+    let keys = ["a", "b", "c", "d", "e", "f"];
+    let of = |node| *keys.iter().find(|key| cluster.owner(hash_slot(key)) == node).unwrap();
+    let [of_lost, of_other] = [0, 1].map(of);
+    let timeouts =
+        Timeouts { connect: Duration::from_secs(2), response: Duration::from_millis(1000) };
+    let client = Client::with_timeouts(&cluster.url(), timeouts).unwrap();
+    client.check().await.unwrap();
+    cluster.servers()[0].pause();
+    let lost = client.clone();
+    let asks = tokio::spawn(async move {
+        loop {
+            let answer = lost.call(&[b"GET", of_lost.as_bytes()]).await;
+            if answer.is_ok() {
+                return;
+            }
+        }
+    });
+    let began = Instant::now();
+    // Long enough for several attempts to open another connection.
+    while began.elapsed() < Duration::from_secs(8) {
+        assert_eq!(client.call(&[b"GET", of_other.as_bytes()]).await.unwrap(), Reply::Nil);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    cluster.servers()[0].resume();
+    tokio::time::timeout(PATIENCE, asks).await.expect("the node answers again").unwrap();
+}
+
 /// A node that is slow, or waits for its replicas, delays no other one.
 #[tokio::test]
 async fn a_command_for_each_node_is_sent_to_all_at_once() {
