@@ -230,6 +230,7 @@ impl App {
                 .name(COOKIE)
                 .ttl(config.lifetimes.lifetimes().idle)
                 .proxy(proxies.are_trusted())
+                .save_on_server_error(false)
                 .account_sessions(account_options())
                 .on_failure(session_failed as OnFailure)
         };

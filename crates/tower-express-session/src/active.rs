@@ -152,6 +152,7 @@ impl ActiveSession {
             }
         };
         let mut state = self.state();
+        state.save_failed = saved.is_err();
         match saved {
             Ok((record, written)) => state.record_save(&mine, record, written, now_ms()),
             Err(error) if error.kind() == ErrorKind::Gone => {
@@ -335,6 +336,11 @@ impl ActiveSession {
     /// Discards the changes of the request that are not stored yet.
     pub(crate) fn drop_changes(&self) {
         self.state().drop_changes();
+    }
+
+    /// Returns whether the last attempt of the request to store the session failed.
+    pub(crate) fn save_failed(&self) -> bool {
+        self.state().save_failed
     }
 
     /// Returns the state of the session at the end of the request. The lifetime of its cookie

@@ -19,8 +19,8 @@ use crate::timestamp;
 /// Stores the changes that the request made to its session, and sets or clears the cookie.
 ///
 /// `status` is the status of the handler's response. After a server error the changes that are not
-/// stored yet are discarded, if the layer is configured so. The end of a session and a login are
-/// kept in any case.
+/// stored yet are discarded, if the layer is configured so. The end of a session is kept in any case, and a
+/// login unless the handler could not store it.
 ///
 /// # Errors
 ///
@@ -31,11 +31,15 @@ pub(crate) async fn commit(
     headers: &mut HeaderMap,
 ) -> Result<(), Error> {
     let context = session.context();
-    if context.options().rules.drop_on_server_error && status.is_server_error() {
+    let drops = context.options().rules.drop_on_server_error && status.is_server_error();
+    if drops {
         session.drop_changes();
     }
     let finished = session.finish()?;
     if let Finished::Alive { id, cookie, facts } = &finished {
+        if drops && session.save_failed() {
+            return Ok(()); // The handler reports it.
+        }
         let action = policy::store_action(*facts, context.options().rules);
         match store(session, context, id, cookie, action).await {
             // The request that ended the session has cleared or replaced the browser's cookie. This

@@ -37,6 +37,8 @@ pub(crate) struct State {
     is_answered: bool,
     /// Whether it replaces a session that could not be read, and so must not be stored.
     pub(crate) is_stand_in: bool,
+    /// Whether the last attempt of this request to store it failed.
+    pub(crate) save_failed: bool,
     /// The epoch that it was, or will be, created with.
     pub(crate) epoch: Option<u64>,
     /// The rest of its time to live when it was read or written.
@@ -126,6 +128,7 @@ impl State {
             is_final: false,
             seen_ms: None,
             is_stand_in: false,
+            save_failed: false,
             notes_saves: true,
         }
     }

@@ -210,6 +210,31 @@ async fn changes_are_stored_with_a_server_error_unless_the_layer_drops_them() {
     assert!(store.inner.is_empty());
 }
 
+/// The handler reports that the login failed, so the browser must not be logged in after all.
+#[tokio::test]
+async fn a_login_that_could_not_be_stored_is_not_stored_after_a_server_error() {
+    let store = Arc::<RecordingStore>::default();
+    for saves in [true, false] {
+        let outage = Arc::clone(&store);
+        let visits = async move |session: Session| -> Result<StatusCode, Error> {
+            session.log_in("al", &[]).await?;
+            outage.set_unavailable(true);
+            let saved = session.save().await;
+            outage.set_unavailable(false);
+            assert_eq!(saved.unwrap_err().kind(), ErrorKind::Unavailable);
+            Ok(StatusCode::SERVICE_UNAVAILABLE)
+        };
+        let layer = SessionLayer::builder(store.clone(), [SECRET]).save_on_server_error(saves);
+        let routes = crate::app::routes().route("/fails", get(visits));
+        let router: Router = routes.layer(layer.build().unwrap());
+        store.calls();
+        let response = visit(&router, "/fails", "").await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(set_cookie(&response).is_some(), saves);
+        assert_eq!(store.calls().len(), if saves { 2 } else { 1 });
+    }
+}
+
 /// Operations that have already changed the store are kept after a server error, and the browser
 /// gets the new cookie, since its old one is no longer valid. Later changes of the handler are
 /// discarded.
