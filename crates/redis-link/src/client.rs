@@ -365,7 +365,7 @@ impl Client {
                 // All attempts together have the time of one.
                 let end = began + self.links().timeouts.response;
                 let sent = tokio::time::timeout_at(end, self.redirect(request, cause)).await;
-                sent.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+                sent.unwrap_or_else(|_| Err(timed_out()))
             }
             sent => sent,
         }
@@ -407,7 +407,15 @@ impl Client {
     }
 
     async fn send_once(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
-        let answer = self.links().get().await?.send(request).await;
+        let answer = match self.links().current() {
+            Some(mut link) => link.send(request).await,
+            // Both together have the time of a command.
+            None => {
+                let send = async { self.links().get().await?.send(request).await };
+                let sent = tokio::time::timeout(self.links().timeouts.response, send).await;
+                sent.unwrap_or_else(|_| Err(timed_out()))
+            }
+        };
         if answer.is_ok() {
             self.0.shared.outage.worked();
         }
@@ -427,6 +435,10 @@ impl Client {
     pub(crate) fn links(&self) -> &Arc<Links> {
         &self.0.links
     }
+}
+
+fn timed_out() -> RedisError {
+    io::Error::from(io::ErrorKind::TimedOut).into()
 }
 
 /// Returns whether a node refused a command because its slot is elsewhere.

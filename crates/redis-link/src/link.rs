@@ -128,7 +128,8 @@ impl Links {
         self.connector.is_cluster().then(link).flatten()
     }
 
-    fn current(&self) -> Option<Link> {
+    /// Returns the current link, if it can be used.
+    pub(crate) fn current(&self) -> Option<Link> {
         let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = self.connector.generation();
         let is_usable =

@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct Timeouts {
     /// The time limit for connecting to a server, also to each node of a cluster. Default: 500 ms.
     pub connect: Duration,
-    /// The time limit for the reply to a command. Default: 250 ms.
+    /// The time limit for a command: until its reply is there, including the wait for a connection.
+    /// Default: 250 ms.
     pub response: Duration,
 }
 
