@@ -231,9 +231,9 @@ impl Client {
     pub(crate) async fn call_at(&self, command: Cmd, slot: u16) -> Result<Reply, Error> {
         let one = command.clone();
         let request = Request::One(&one);
-        let answer = async { self.links().get().await?.send_to(command, slot).await };
-        let answer = self.0.shared.observer.observed(request.operation(), 1, answer);
-        answer.await.map_err(|cause| self.error(cause))
+        let started = self.observer().started(request.operation(), 1);
+        let answer = async { self.links().get().await?.send_to(command, slot).await }.await;
+        started.answered(answer).map_err(|cause| self.error(cause))
     }
 
     /// Sends several commands at once and returns their replies in the same order. Commands of
@@ -268,17 +268,15 @@ impl Client {
         arguments: &[&[u8]],
     ) -> Result<Reply, Error> {
         let invoke = |verb, code| invocation(verb, code, keys, arguments);
-        let run = async {
-            match self.redirected(&Request::One(&invoke("EVALSHA", &script.sha1))).await {
-                // The server did not run it, so sending it again runs it only once.
-                Err(cause) if cause.code() == Some("NOSCRIPT") => {
-                    self.redirected(&Request::One(&invoke("EVAL", script.code))).await
-                }
-                sent => sent,
+        let started = self.observer().started(script.name, 1);
+        let answer = match self.redirected(&Request::One(&invoke("EVALSHA", &script.sha1))).await {
+            // The server did not run it, so sending it again runs it only once.
+            Err(cause) if cause.code() == Some("NOSCRIPT") => {
+                self.redirected(&Request::One(&invoke("EVAL", script.code))).await
             }
+            sent => sent,
         };
-        let run = self.0.shared.observer.observed(script.name, 1, run);
-        run.await.map_err(|cause| self.error(cause))
+        started.answered(answer).map_err(|cause| self.error(cause))
     }
 
     /// Returns the replies to a pipeline.
@@ -354,8 +352,8 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
-        let (operation, commands) = (request.operation(), request.count());
-        self.0.shared.observer.observed(operation, commands, self.redirected(request)).await
+        let started = self.observer().started(request.operation(), request.count());
+        started.answered(self.redirected(request).await)
     }
 
     pub(crate) async fn redirected(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
@@ -364,7 +362,9 @@ impl Client {
             Err(cause) if is_redirection(&cause) && self.0.cluster.is_none() => {
                 // All attempts together have the time of one.
                 let end = began + self.links().timeouts.response;
-                let sent = tokio::time::timeout_at(end, self.redirect(request, cause)).await;
+                // Few requests are redirected, so the others have no room for it.
+                let redirected = Box::pin(self.redirect(request, cause));
+                let sent = tokio::time::timeout_at(end, redirected).await;
                 sent.unwrap_or_else(|_| Err(timed_out()))
             }
             sent => sent,
@@ -411,7 +411,7 @@ impl Client {
             Some(mut link) => link.send(request).await,
             // Both together have the time of a command.
             None => {
-                let send = async { self.links().get().await?.send(request).await };
+                let send = Box::pin(async { self.links().get().await?.send(request).await });
                 let sent = tokio::time::timeout(self.links().timeouts.response, send).await;
                 sent.unwrap_or_else(|_| Err(timed_out()))
             }

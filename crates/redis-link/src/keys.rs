@@ -17,7 +17,7 @@ pub(crate) const SLOTS: u16 = 16_384;
 /// ```
 #[must_use]
 pub fn companion_key(key: &str, name: &str) -> String {
-    if !key.bytes().any(|byte| matches!(byte, b'{' | b'}')) {
+    if !b"{}".iter().any(|brace| key.as_bytes().contains(brace)) {
         return ["{", key, "}:", name].concat();
     }
     let tagged = |tag: &str| format!("{{{tag}}}:{name}:{key}");

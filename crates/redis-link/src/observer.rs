@@ -98,19 +98,29 @@ impl Observer {
         }
     }
 
-    /// Returns the answer of a request, and reports it. A request whose future is dropped is not
-    /// reported.
-    pub(crate) async fn observed<T>(
-        &self,
-        operation: &str,
-        commands: usize,
-        answer: impl Future<Output = Result<T, RedisError>>,
-    ) -> Result<T, RedisError> {
-        let Some(observe) = self.0.get() else { return answer.await };
-        let started = Instant::now();
-        let answer = answer.await;
-        let (took, failure) = (started.elapsed(), answer.as_ref().err().map(Failure::from));
-        observe(Observed::Request { operation, commands, took, failure });
+    /// Notes the start of a request. A request whose future is dropped is not reported.
+    pub(crate) fn started<'a>(&'a self, operation: &'a str, commands: usize) -> Started<'a> {
+        let observed = self.0.get().map(|observe| (&**observe, Instant::now()));
+        Started { observed, operation, commands }
+    }
+}
+
+/// A request in progress. It does not take the request's future: one that is handed on takes its memory twice.
+pub(crate) struct Started<'a> {
+    /// The function that observes it, if there is one, and when it started.
+    observed: Option<(&'a Observe, Instant)>,
+    operation: &'a str,
+    commands: usize,
+}
+
+impl Started<'_> {
+    /// Reports the answer, and returns it.
+    pub(crate) fn answered<T>(self, answer: Result<T, RedisError>) -> Result<T, RedisError> {
+        let Self { observed, operation, commands } = self;
+        if let Some((observe, started)) = observed {
+            let (took, failure) = (started.elapsed(), answer.as_ref().err().map(Failure::from));
+            observe(Observed::Request { operation, commands, took, failure });
+        }
         answer
     }
 }

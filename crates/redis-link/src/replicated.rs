@@ -104,13 +104,12 @@ impl Client {
             pipeline.add_command(command(after));
             self.redirected(&Request::Awaited(&pipeline, &command(wait))).await
         };
-        let run = async {
-            match send("EVALSHA", &script.sha1).await {
-                Err(cause) if cause.code() == Some("NOSCRIPT") => send("EVAL", script.code).await,
-                sent => sent,
-            }
+        let started = self.observer().started(script.name, 3);
+        let answer = match send("EVALSHA", &script.sha1).await {
+            Err(cause) if cause.code() == Some("NOSCRIPT") => send("EVAL", script.code).await,
+            sent => sent,
         };
-        self.replies(self.observer().observed(script.name, 3, run).await)
+        self.replies(started.answered(answer))
     }
 
     /// Sends several commands at once, and waits with another one for what they wrote, all on one

@@ -85,6 +85,7 @@ impl Request<'_> {
                     waited.unwrap_or_else(|cause| Value::Array(vec![Value::Nil, failed(cause)]));
                 Ok(Value::Array(vec![Value::Array(replies).extract_error()?, waited]))
             }
+            (_, value) if !may_have_error(&value) => Ok(value),
             (_, value) => value.extract_error(),
         }
     }
@@ -101,6 +102,20 @@ impl Request<'_> {
         });
         let is_script = words.next()?.starts_with(b"EVAL");
         words.nth(if is_script { 2 } else { 0 })
+    }
+}
+
+/// Returns false for most replies without an error: looking for one costs less than [`Value::extract_error`], which
+/// makes each array again.
+fn may_have_error(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter().any(may_have_error),
+        Value::Nil
+        | Value::Int(_)
+        | Value::BulkString(_)
+        | Value::SimpleString(_)
+        | Value::Okay => false,
+        _ => true,
     }
 }
 

@@ -192,8 +192,9 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let written = self.observer.observed("write", self.try_write(erased(work)));
-        self.recorded(written.await.map(typed))
+        let started = self.observer.started("write");
+        let written = started.ended(self.try_write(erased(work)).await);
+        self.recorded(written.map(typed))
     }
 
     async fn try_write(&self, work: Work) -> Result<Value, Error> {
@@ -231,8 +232,9 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let read = self.observer.observed("read", self.try_read(erased(work)));
-        self.recorded(read.await.map(typed))
+        let started = self.observer.started("read");
+        let read = started.ended(self.try_read(erased(work)).await);
+        self.recorded(read.map(typed))
     }
 
     /// Runs `work`, which looks up a few rows by their keys, as [`read`](Self::read) does, but on the
@@ -253,15 +255,16 @@ impl Database {
         &self,
         work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let found = async {
-            match self.readers.run_now(&work).map(|result| result.map_err(Error::from)) {
-                Some(Err(error)) if error.kind() == ErrorKind::Unavailable => {}
-                Some(result) => return result,
-                None => {}
-            }
-            self.try_read(erased(work)).await.map(typed)
+        let started = self.observer.started("look_up");
+        let found = match self.readers.run_now(&work).map(|result| result.map_err(Error::from)) {
+            Some(Err(error)) if error.kind() == ErrorKind::Unavailable => None,
+            found => found,
         };
-        self.recorded(self.observer.observed("look_up", found).await)
+        let found = match found {
+            Some(found) => found,
+            None => self.try_read(erased(work)).await.map(typed),
+        };
+        self.recorded(started.ended(found))
     }
 
     async fn try_read(&self, work: Work) -> Result<Value, Error> {

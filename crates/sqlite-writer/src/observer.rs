@@ -31,18 +31,28 @@ impl Observer {
         drop(self.0.set(Box::new(observe)));
     }
 
-    /// Returns the result of an operation, and reports it. An operation whose future is dropped is
-    /// not reported.
-    pub(crate) async fn observed<T>(
-        &self,
-        operation: &'static str,
-        result: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let Some(observe) = self.0.get() else { return result.await };
-        let started = Instant::now();
-        let result = result.await;
-        let (took, failure) = (started.elapsed(), result.as_ref().err().map(Error::kind));
-        observe(Completed { operation, took, failure });
+    /// Notes the start of an operation. An operation whose future is dropped is not reported.
+    pub(crate) fn started(&self, operation: &'static str) -> Started<'_> {
+        let observed = self.0.get().map(|observe| (&**observe, Instant::now()));
+        Started { observed, operation }
+    }
+}
+
+/// An operation in progress. It does not take the operation's future: one that is handed on takes its memory twice.
+pub(crate) struct Started<'a> {
+    /// The function that observes it, if there is one, and when it started.
+    observed: Option<(&'a Observe, Instant)>,
+    operation: &'static str,
+}
+
+impl Started<'_> {
+    /// Reports the result, and returns it.
+    pub(crate) fn ended<T>(self, result: Result<T, Error>) -> Result<T, Error> {
+        let Self { observed, operation } = self;
+        if let Some((observe, started)) = observed {
+            let (took, failure) = (started.elapsed(), result.as_ref().err().map(Error::kind));
+            observe(Completed { operation, took, failure });
+        }
         result
     }
 }
