@@ -91,7 +91,8 @@ async fn store(
             context.index_in_background(id, ttl, session.account());
         }
         (StoreAction::Nothing, _) => {}
-        (StoreAction::Save, _) => session.save_with(&mut |_| Ok(())).await?,
+        // Most requests only read, so they have no room for the steps of a save.
+        (StoreAction::Save, _) => Box::pin(session.save_with(&mut |_| Ok(()))).await?,
         (StoreAction::Touch, None) => drop(context.destroy(id, Some(cookie)).await?),
         (StoreAction::Touch, Some(ttl)) if context.options().strict => {
             context.touch(id, ttl).await?;
@@ -102,7 +103,9 @@ async fn store(
     }
     if has_new_account {
         match (session.account(), ttl) {
-            (Some(account), Some(ttl)) => context.index_login(id, ttl, &account).await,
+            (Some(account), Some(ttl)) => {
+                Box::pin(context.index_login(id, ttl, &account)).await;
+            }
             (None, _) if session.has_unnamed_account() => tracing::warn!(
                 "a login is in no index: the account must be a text or a number, or AccountOptions::named_by must be set"
             ),
