@@ -51,11 +51,6 @@ impl Keys {
         }
     }
 
-    /// String: the epoch of an account.
-    pub(crate) fn user_epoch(&self, id: UserId) -> String {
-        companion(&self.user(id), "epoch")
-    }
-
     /// String: who may see where the user checks in.
     pub(crate) fn audience(&self, id: UserId) -> String {
         companion(&self.user(id), "audience")
@@ -116,21 +111,16 @@ impl Keys {
         [self.user(id), epoch, kept, status, role]
     }
 
-    /// Returns the keys of an account's standing.
+    /// Returns the keys of an account's standing. Strings: its epoch, the handle of the session that ended its others,
+    /// its status and its role.
     pub(crate) fn standing(&self, id: UserId) -> [String; 4] {
         let user = self.user(id);
-        let (status, role) = (companion(&user, "status"), companion(&user, "role"));
-        [self.user_epoch(id), self.kept_session(id), status, role]
+        ["epoch", "kept", "status", "role"].map(|name| companion(&user, name))
     }
 
     /// String: the epoch of new accounts, which is the highest one of all deleted accounts.
     pub(crate) fn first_epoch(&self) -> String {
         self.key("users:first-epoch")
-    }
-
-    /// String: the handle of the session that ended the account's others.
-    pub(crate) fn kept_session(&self, id: UserId) -> String {
-        companion(&self.user(id), "kept")
     }
 
     /// String: the second factor of an account.
