@@ -26,8 +26,12 @@ impl Users for SqliteStorage {
     async fn user_with_standing(&self, id: UserId) -> Result<Option<(User, Standing)>> {
         let number = column::number(id.get());
         let read = move |connection: &Connection| {
-            let Some(user) = by_id(connection, number)? else { return Ok(None) };
-            Ok(Some((user, standing(connection, number)?)))
+            let sql = format!(
+                "SELECT {COLUMNS}, epoch, kept, status, role FROM users
+                 LEFT JOIN account_standings ON user_id = id WHERE id = ?1"
+            );
+            let both = |row: &Row<'_>| Ok((user(row)?, read_standing(row, 8)?));
+            connection.prepare_cached(&sql)?.query_row([number], both).optional()
         };
         let read = self.file.look_up(read).await;
         self.file.reports.logged(format_args!("users {id}"), read)
