@@ -64,9 +64,9 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     ),
 ];
 
-/// The number of headers that are added to a response, with the length that axum adds. Without room for
-/// them, the map would grow with the last one.
-const HEADERS_ADDED: usize = 7;
+/// The number of headers of a response for which there is room: those above, and those of routes. The map of a
+/// route would have to grow for ours, and to find the place of each.
+const HEADERS_OF_RESPONSE: usize = 12;
 
 /// The middleware of one port.
 #[derive(Clone, Debug)]
@@ -100,6 +100,7 @@ impl Stack {
             traces: self.traces.clone(),
             edge: self.edge.clone(),
             strict_transport: self.edge.strict_transport.value(),
+            headers: headers(),
         };
         let routes = routes
             .merge(document::routes(document))
@@ -120,13 +121,14 @@ struct Port {
     traces: Option<Traces>,
     edge: Arc<Edge>,
     strict_transport: Option<HeaderValue>,
+    headers: HeaderMap,
 }
 
 impl<S> Layer<S> for Port {
     type Service = Pass<S>;
 
     fn layer(&self, inner: S) -> Pass<S> {
-        Pass { port: self.clone(), inner }
+        Pass { port: Arc::new(self.clone()), inner }
     }
 }
 
@@ -134,7 +136,7 @@ impl<S> Layer<S> for Port {
 /// for each step, because a layer costs more than most of these steps.
 #[derive(Clone)]
 struct Pass<S> {
-    port: Port,
+    port: Arc<Port>,
     inner: S,
 }
 
@@ -151,7 +153,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let Port { metrics, service, traces, edge, strict_transport } = &self.port;
+        let Port { metrics, service, traces, edge, strict_transport, headers } = &*self.port;
         let id = request_id(request.headers());
         let span = span(&request, &id);
         let arrived = metrics.arrived(&request);
@@ -160,32 +162,40 @@ where
         let traced = traces.as_ref().and_then(|traces| trace(traces, &request, over_tls));
         let strict_transport = strict_transport.clone().filter(|_| over_tls);
         let received = receive(edge, address, over_tls, &mut request);
-        let answered = received.map(|place| (self.inner.call(request), place));
-        let answered = answer(answered, edge.request_timeout).instrument(span);
-        let answered = match traced {
-            Some(traced) => Either::Left(traced.around(answered)),
-            None => Either::Right(answered),
-        };
-        let answered = match service {
-            Some(service) => Either::Left(in_service(service, answered)),
-            None => Either::Right(answered),
-        };
+        // Boxed, because each of the steps around it takes the memory of its future again.
+        let answered = received.map(|place| (Box::pin(self.inner.call(request)), place));
+        let (limit, service, headers) = (edge.request_timeout, *service, headers.clone());
         Box::pin(async move {
+            // Made in here, because what this future is given and awaits takes its memory twice.
+            let answered = answer(answered, limit).instrument(span);
+            let answered = match traced {
+                Some(traced) => Either::Left(Box::pin(traced.around(answered))),
+                None => Either::Right(answered),
+            };
+            let answered = match service {
+                Some(service) => Either::Left(in_service(service, answered)),
+                None => Either::Right(answered),
+            };
             let mut response = answered.await;
             arrived.answered(response.status());
             DeviceCookie::set(&mut response, over_tls);
+            let of_route = std::mem::replace(response.headers_mut(), headers);
             let headers = response.headers_mut();
-            headers.reserve(HEADERS_ADDED);
+            headers.extend(of_route);
             if let Some(value) = strict_transport {
                 headers.insert(STRICT_TRANSPORT_SECURITY, value);
-            }
-            for (name, value) in HEADERS {
-                headers.entry(name).or_insert(value);
             }
             headers.insert(REQUEST_ID, id);
             Ok(response)
         })
     }
+}
+
+/// Returns [`HEADERS`], with room for others.
+fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(HEADERS_OF_RESPONSE);
+    headers.extend(HEADERS);
+    headers
 }
 
 /// Answers a request, whatever happens behind: a panic, a route that takes too long, an error without
@@ -296,8 +306,14 @@ mod tests {
     /// Asks for a path of a port whose routes misbehave.
     async fn answered(path: &str) -> (StatusCode, HeaderMap, String) {
         let metrics = Metrics::new("test");
-        let port =
-            Port { metrics, service: None, traces: None, edge: edge(), strict_transport: None };
+        let port = Port {
+            metrics,
+            service: None,
+            traces: None,
+            edge: edge(),
+            strict_transport: None,
+            headers: headers(),
+        };
         let routes = Router::new()
             .route("/panic", get(async || -> () { panic!("as the test wants it") }))
             .route("/slow", get(std::future::pending::<()>))

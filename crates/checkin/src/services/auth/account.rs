@@ -1,5 +1,7 @@
 //! A user's own account: open it, show it, change its password, delete it.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
@@ -26,7 +28,7 @@ use crate::usecases::registration::NewAccount;
     responses((status = 200, body = OwnAccount), LoginNeeded, Problems),
 )]
 pub(super) async fn show(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     session: Result<LazySession, Error>,
 ) -> Result<Json<OwnAccount>, Problem> {
     let (user, role) = auth.accounts.user_of(&session?).await?;
@@ -53,7 +55,7 @@ pub(super) async fn show(
     ),
 )]
 pub(super) async fn register(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     ClientIp(address): ClientIp,
     JsonBody(body): JsonBody<NewAccountBody>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -84,7 +86,7 @@ pub(super) async fn register(
     ),
 )]
 pub(super) async fn confirm_registration(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Checked { body, address, .. }: WithMail<ConfirmRegistrationBody>,
 ) -> Result<impl IntoResponse, Problem> {
     Ok(opened(auth.registration.confirm(body.token.0, body.password.0, address).await?))
@@ -105,7 +107,7 @@ fn opened(user: User) -> (StatusCode, Json<OwnAccount>) {
     ),
 )]
 pub(super) async fn change_password(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Checked { passed, body, address }: OfAccount<PasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let PasswordBody { current, new, code, passkey } = body;
@@ -126,7 +128,7 @@ pub(super) async fn change_password(
     ),
 )]
 pub(super) async fn delete(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<&'static str, Problem> {
     let confirmation = passed.confirmation(body)?;

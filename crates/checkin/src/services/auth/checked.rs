@@ -29,14 +29,14 @@ pub(super) type OfAccount<B> = Checked<LoggedInAccount, B>;
 /// A request that needs mail to be configured.
 pub(super) type WithMail<B> = Checked<Mail, B>;
 
-impl<C, B> FromRequest<Auth> for Checked<C, B>
+impl<C, B> FromRequest<Arc<Auth>> for Checked<C, B>
 where
-    C: FromRequestParts<Auth, Rejection = Problem> + Send,
+    C: FromRequestParts<Arc<Auth>, Rejection = Problem> + Send,
     B: FromFields<Context = ()> + Send,
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, auth: &Auth) -> Result<Self, Problem> {
+    async fn from_request(request: Request, auth: &Arc<Auth>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let mut head = parts.clone();
         let body = JsonBody::from_request(Request::from_parts(parts, body), auth).await;
@@ -50,10 +50,10 @@ where
 /// What a service that sends mail has beside the others.
 pub(super) struct Mail(pub(super) Arc<PasswordReset>);
 
-impl FromRequestParts<Auth> for Mail {
+impl FromRequestParts<Arc<Auth>> for Mail {
     type Rejection = Problem;
 
-    async fn from_request_parts(_parts: &mut Parts, auth: &Auth) -> Result<Self, Problem> {
+    async fn from_request_parts(_parts: &mut Parts, auth: &Arc<Auth>) -> Result<Self, Problem> {
         auth.password_reset.clone().map(Self).ok_or_else(no_mail)
     }
 }

@@ -61,10 +61,10 @@ fn refusal(detail: &'static str) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, detail)
 }
 
-impl FromRequestParts<Auth> for LoggedInAccount {
+impl FromRequestParts<Arc<Auth>> for LoggedInAccount {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, auth: &Auth) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, auth: &Arc<Auth>) -> Result<Self, Problem> {
         let session = Session::from_request_parts(parts, auth).await?;
         let account = account_of(&session, &*auth.users).await?;
         let is_shared = match parts.extensions.get::<Arc<DemoAccount>>() {

@@ -1,5 +1,7 @@
 //! Logs in and out.
 
+use std::sync::Arc;
+
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::http::header::ALLOW;
@@ -43,7 +45,7 @@ use crate::usecases::login::LoginOrigin;
     ),
 )]
 pub(super) async fn login(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     ClientIp(address): ClientIp,
     headers: HeaderMap,
     session: SessionResult,
@@ -72,7 +74,7 @@ pub(super) async fn login(
     ),
 )]
 pub(super) async fn with_second_factor(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     ClientIp(address): ClientIp,
     session: SessionResult,
     JsonBody(body): JsonBody<SecondLoginBody>,
@@ -104,7 +106,7 @@ const CLEAR: [(HeaderName, HeaderValue); 1] = [(
 pub(super) async fn logout(
     // This is the only GET route that changes something.
     _deliberate: Deliberate,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Extension(origin): Extension<RequestOrigin>,
     session: SessionResult,
 ) -> Result<impl IntoResponse, Problem> {
@@ -120,7 +122,7 @@ pub(super) async fn logout(
     ),
 )]
 pub(super) async fn logout_by_post(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Extension(origin): Extension<RequestOrigin>,
     session: SessionResult,
 ) -> Result<impl IntoResponse, Problem> {
@@ -128,7 +130,7 @@ pub(super) async fn logout_by_post(
 }
 
 async fn end(
-    auth: Auth,
+    auth: Arc<Auth>,
     origin: RequestOrigin,
     session: SessionResult,
 ) -> Result<impl IntoResponse, Problem> {

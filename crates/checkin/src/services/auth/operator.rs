@@ -1,6 +1,7 @@
 //! What an operator does to other accounts.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
@@ -71,10 +72,10 @@ pub(super) struct Operator {
     address: Option<IpAddr>,
 }
 
-impl FromRequestParts<Auth> for Operator {
+impl FromRequestParts<Arc<Auth>> for Operator {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, auth: &Auth) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, auth: &Arc<Auth>) -> Result<Self, Problem> {
         let session = Session::from_request_parts(parts, auth).await?;
         let account = operator_of(&session, &*auth.users).await?;
         let ClientIp(address) = ClientIp::of(parts);
@@ -89,7 +90,7 @@ impl FromRequestParts<Auth> for Operator {
     responses((status = 200, body = AccountView), LoginNeeded, Forbidden, Missing, Problems),
 )]
 pub(super) async fn show(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     _operator: Operator,
     PathParameters(of): PathParameters<AccountPath>,
 ) -> Result<Json<AccountView>, Problem> {
@@ -106,7 +107,7 @@ pub(super) async fn show(
     ),
 )]
 pub(super) async fn end_session(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     operator: Operator,
     PathParameters(of): PathParameters<AccountSessionPath>,
 ) -> Result<StatusCode, Problem> {
@@ -121,7 +122,7 @@ pub(super) async fn end_session(
     responses((status = 200, body = Sessions), LoginNeeded, Forbidden, Missing, Problems),
 )]
 pub(super) async fn list_sessions(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     operator: Operator,
     PathParameters(of): PathParameters<AccountPath>,
 ) -> Result<Json<Sessions>, Problem> {
@@ -136,7 +137,7 @@ pub(super) async fn list_sessions(
     responses((status = 200, body = Ended), LoginNeeded, Forbidden, Missing, Problems),
 )]
 pub(super) async fn end_sessions(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     operator: Operator,
     PathParameters(of): PathParameters<AccountPath>,
 ) -> Result<Json<Ended>, Problem> {
@@ -158,7 +159,7 @@ pub(super) async fn end_sessions(
     ),
 )]
 pub(super) async fn disable(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     operator: Operator,
     PathParameters(of): PathParameters<AccountPath>,
 ) -> Result<StatusCode, Problem> {
@@ -177,7 +178,7 @@ pub(super) async fn disable(
     ),
 )]
 pub(super) async fn enable(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     operator: Operator,
     PathParameters(of): PathParameters<AccountPath>,
 ) -> Result<StatusCode, Problem> {

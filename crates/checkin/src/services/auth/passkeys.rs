@@ -1,5 +1,7 @@
 //! Passkeys of the logged-in account, and the challenges that they answer.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Extension, FromRequestParts, State};
 use axum::http::request::Parts;
@@ -73,10 +75,10 @@ parameters! {
 /// A service that has passkeys.
 pub(super) struct PasskeysOn;
 
-impl FromRequestParts<Auth> for PasskeysOn {
+impl FromRequestParts<Arc<Auth>> for PasskeysOn {
     type Rejection = Problem;
 
-    async fn from_request_parts(_parts: &mut Parts, auth: &Auth) -> Result<Self, Problem> {
+    async fn from_request_parts(_parts: &mut Parts, auth: &Arc<Auth>) -> Result<Self, Problem> {
         auth.enrolment.factors.site()?;
         Ok(Self)
     }
@@ -85,10 +87,10 @@ impl FromRequestParts<Auth> for PasskeysOn {
 /// The logged-in account of a service that has passkeys.
 pub(super) struct PasskeysOf(LoggedInAccount);
 
-impl FromRequestParts<Auth> for PasskeysOf {
+impl FromRequestParts<Arc<Auth>> for PasskeysOf {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, auth: &Auth) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, auth: &Arc<Auth>) -> Result<Self, Problem> {
         let logged_in = LoggedInAccount::from_request_parts(parts, auth).await?;
         let PasskeysOn = PasskeysOn::from_request_parts(parts, auth).await?;
         Ok(Self(logged_in))
@@ -114,7 +116,7 @@ impl FromRequestParts<Auth> for PasskeysOf {
     ),
 )]
 pub(super) async fn begin(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Checked { passed: PasskeysOf(owner), body, address }: Checked<PasskeysOf, ConfirmationBody>,
 ) -> Result<Json<CreationChallengeResponse>, Problem> {
     let (requester, confirmation) = (owner.requester(address), owner.confirmation(body)?);
@@ -137,7 +139,7 @@ pub(super) async fn begin(
     ),
 )]
 pub(super) async fn confirm(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Checked { passed: PasskeysOf(owner), body, address }: Checked<PasskeysOf, NewPasskeyBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let NewPasskeyBody { name, passkey } = body;
@@ -161,7 +163,7 @@ pub(super) async fn confirm(
     ),
 )]
 pub(super) async fn remove(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     PathParameters(of): PathParameters<PasskeyPath>,
     Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -186,7 +188,7 @@ pub(super) async fn remove(
     ),
 )]
 pub(super) async fn challenge(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     PasskeysOf(LoggedInAccount { session, account, .. }): PasskeysOf,
 ) -> Result<Json<RequestChallengeResponse>, Problem> {
     let challenge = Challenge::of_session(session.id().as_str());
@@ -209,7 +211,7 @@ pub(super) async fn challenge(
     ),
 )]
 pub(super) async fn challenge_of_login(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Checked { body: PendingLoginBody { pending_login }, .. }: Checked<PasskeysOn, PendingLoginBody>,
 ) -> Result<Json<RequestChallengeResponse>, Problem> {
     Ok(Json(auth.login.challenge(&pending_login.0).await?))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
 use axum::routing::head;
+use tokio::sync::Mutex;
 use tower_express_session::{AccountSessions, Secrets};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -119,7 +120,7 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
     );
     let mailer = settings.mail.map(Mailer::new);
     let auth = Auth {
-        registration: Arc::new(Registration::new(
+        registration: Registration::new(
             users.clone(),
             (privacy.clone(), settings.newcomer_time),
             passwords.clone(),
@@ -132,7 +133,7 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
                 users: users.clone(),
                 attempts: attempts.clone(),
             }),
-        )),
+        ),
         password_reset: mailer.map(|mailer| {
             Arc::new(PasswordReset {
                 mailer,
@@ -146,7 +147,7 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
                 tasks: tasks.clone(),
             })
         }),
-        password_change: Arc::new(PasswordChange::new(
+        password_change: PasswordChange::new(
             login.clone(),
             users.clone(),
             revocation.clone(),
@@ -154,34 +155,34 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
             settings.passwords,
             security.clone(),
             tasks.clone(),
-        )),
-        account_deletion: Arc::new(AccountDeletion::new(
+        ),
+        account_deletion: AccountDeletion::new(
             login.clone(),
             users.clone(),
             revocation.clone(),
             security.clone(),
             tasks.clone(),
-        )),
-        administration: Arc::new(Administration::new(
+        ),
+        administration: Administration::new(
             users.clone(),
             account_sessions.clone(),
             revocation.clone(),
             security.clone().of_operators(),
-        )),
-        enrolment: Arc::new(Enrolment::new(
+        ),
+        enrolment: Enrolment::new(
             (login.clone(), factors),
             users.clone(),
             revocation.clone(),
             security.clone(),
             tasks,
-        )),
+        ),
         accounts: Accounts::new(users.clone(), Duration::ZERO),
         users,
         privacy,
         account_sessions,
-        session_search: Arc::default(),
+        session_search: Mutex::default(),
         revocation,
-        login: Arc::new(login),
+        login,
         security,
     };
     let no_other_logout =
@@ -226,7 +227,7 @@ pub fn router(parts: Parts, settings: AuthSettings) -> OpenApiRouter {
         .merge(changes)
         .merge(register)
         .merge(forgotten)
-        .with_state(auth)
+        .with_state(Arc::new(auth))
 }
 
 /// Returns the site that passkeys belong to, if browsers have passkeys for it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -95,7 +96,7 @@ impl IntoResponses for SecondFactorNeeded {
     responses((status = 200, body = SecondFactorState), LoginNeeded, Problems),
 )]
 pub(super) async fn show(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     LoggedInAccount { account, .. }: LoggedInAccount,
 ) -> Result<Json<SecondFactorState>, Problem> {
     let factor = auth.enrolment.factors.of(account.id).await?.unwrap_or_default();
@@ -115,7 +116,7 @@ pub(super) async fn show(
     ),
 )]
 pub(super) async fn begin_totp(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<Json<NewTotp>, Problem> {
     let confirmation = passed.confirmation(body)?;
@@ -136,7 +137,7 @@ pub(super) async fn begin_totp(
     ),
 )]
 pub(super) async fn confirm_totp(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Checked { passed, body, address }: OfAccount<TotpCodeBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let Code::Totp(code) = body.code else { return Err(not_of_an_app()) };
@@ -155,7 +156,7 @@ pub(super) async fn confirm_totp(
     ),
 )]
 pub(super) async fn renew_recovery_codes(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let (requester, confirmation) = (passed.requester(address), passed.confirmation(body)?);
@@ -174,7 +175,7 @@ pub(super) async fn renew_recovery_codes(
     ),
 )]
 pub(super) async fn remove(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Checked { passed, body, address }: OfAccount<ConfirmationBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let (requester, confirmation) = (passed.requester(address), passed.confirmation(body)?);

@@ -1,5 +1,7 @@
 //! Lists and ends the sessions of an account. They are identified by handles, never by their ids.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -72,10 +74,10 @@ impl Documented for Handle {
     responses((status = 200, body = Sessions), LoginNeeded, Problems),
 )]
 pub(super) async fn list(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     LoggedInAccount { session, account, is_shared }: LoggedInAccount,
 ) -> Result<Json<Sessions>, Problem> {
-    let Auth { account_sessions: sessions, session_search: search, .. } = &auth;
+    let Auth { account_sessions: sessions, session_search: search, .. } = &*auth;
     let sessions = account_sessions::list(sessions, search, &session, &account.email).await?;
     let current = session.id().handle();
     let is_shown = |listed: &AccountSession| !is_shared || listed.handle == current;
@@ -94,7 +96,7 @@ pub(super) async fn list(
     ),
 )]
 pub(super) async fn end(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     ClientIp(address): ClientIp,
     visitor: LoggedInAccount,
     PathParameters(of): PathParameters<HandlePath>,
@@ -118,13 +120,13 @@ pub(super) async fn end(
     responses((status = 200, body = Ended), LoginNeeded, Forbidden, Problems),
 )]
 pub(super) async fn end_others(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     ClientIp(address): ClientIp,
     visitor: LoggedInAccount,
 ) -> Result<Json<Ended>, Problem> {
     visitor.expect_own_session(None)?;
     let LoggedInAccount { session, account, .. } = visitor;
-    let Auth { revocation, users, .. } = &auth;
+    let Auth { revocation, users, .. } = &*auth;
     let revoked = account_sessions::end_others(revocation, &**users, &session, &account).await?;
     let ended = revoked.number();
     if ended > 0 || revoked.may_be_more() {

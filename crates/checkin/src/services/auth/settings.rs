@@ -1,5 +1,7 @@
 //! The settings of a user's own account.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -56,7 +58,7 @@ impl Documented for Audience {
     responses((status = 200, body = SettingsView), LoginNeeded, Problems),
 )]
 pub(super) async fn show(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     LoggedInAccount { account, .. }: LoggedInAccount,
 ) -> Result<Json<SettingsView>, Problem> {
     Ok(Json(auth.privacy.audience(account.id).await?.into()))
@@ -69,7 +71,7 @@ pub(super) async fn show(
     responses((status = 200, body = SettingsView), LoginNeeded, Forbidden, BodyProblems, Problems),
 )]
 pub(super) async fn replace(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     Checked { passed, body: SettingsBody { audience }, .. }: OfAccount<SettingsBody>,
 ) -> Result<Json<SettingsView>, Problem> {
     auth.privacy.set_audience(passed.account.id, audience).await?;

@@ -17,9 +17,7 @@ use crate::usecases::registration::Registration;
 use crate::usecases::revocation::Revocation;
 use crate::usecases::security_log::SecurityLog;
 
-/// The state of the service. It is cloned for each request, so the use cases, which have many parts, are
-/// shared.
-#[derive(Clone)]
+/// The state of the service.
 pub(super) struct Auth {
     pub(super) users: Arc<dyn Users>,
     pub(super) privacy: Arc<dyn Privacy>,
@@ -27,17 +25,17 @@ pub(super) struct Auth {
     /// Lists the sessions of an account, and ends one.
     pub(super) account_sessions: AccountSessions,
     /// Held by the request that searches all stored sessions.
-    pub(super) session_search: Arc<Mutex<()>>,
+    pub(super) session_search: Mutex<()>,
     /// Ends the other sessions of an account.
     pub(super) revocation: Revocation,
-    pub(super) login: Arc<Login>,
-    pub(super) registration: Arc<Registration>,
-    pub(super) password_change: Arc<PasswordChange>,
+    pub(super) login: Login,
+    pub(super) registration: Registration,
+    pub(super) password_change: PasswordChange,
     /// `None` if no mail can be sent.
     pub(super) password_reset: Option<Arc<PasswordReset>>,
-    pub(super) enrolment: Arc<Enrolment>,
-    pub(super) account_deletion: Arc<AccountDeletion>,
-    pub(super) administration: Arc<Administration>,
+    pub(super) enrolment: Enrolment,
+    pub(super) account_deletion: AccountDeletion,
+    pub(super) administration: Administration,
     pub(super) security: SecurityLog,
 }
 
