@@ -36,9 +36,9 @@
 //! | `P:locations:category:<category>` | sorted set | ids of locations; the scores are the ids |
 //! | `P:locations:words:2` | sorted set | `<word>\0<id>` for each word by which a location is found |
 //! | `P:locations:words` `P:locations:words:2:from` | with a time to live | the index of older programs, and how much of it was copied |
-//! | `P:security-events` | stream | changes that people make to their accounts; of older versions, also logins, logouts and what operators did |
+//! | `P:security-events` | stream | changes that people make to their accounts, new accounts, messages that reset a password; of older versions, also logins, logouts and what operators did |
 //! | `P:security-events:logins` `P:security-events:failed-logins` | stream | logins, logouts and ends of sessions by their owners; failed logins |
-//! | `P:security-events:operators` | stream | what operators did |
+//! | `P:security-events:operators` | stream | what operators did to accounts of others, and commands to any |
 //! | `P:attempts:<hash>` | string with a time to live | a budget of attempts to give a password: their number, and until when (ms) the next one has to wait |
 //! | `P:weather:<location>` | string with a time to live | the response of the weather service |
 //!

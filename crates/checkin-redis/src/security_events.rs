@@ -1,17 +1,18 @@
 //! Security events in Redis: a stream for each list.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use checkin_storage::{
-    EventBounds, EventList, EventPosition, RecordedEvent, Result, SecurityEvent, SecurityEvents,
-    StorageError,
+    EventList, EventPosition, RecordedEvent, Result, SecurityEvent, SecurityEvents, StorageError,
 };
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 
 use crate::RedisStorage;
 use crate::clock::milliseconds;
 use crate::entry::{self, RawEntry};
+use crate::partition::Partition;
 
 #[async_trait]
 impl SecurityEvents for RedisStorage {
@@ -19,7 +20,7 @@ impl SecurityEvents for RedisStorage {
         &self,
         list: EventList,
         event: &SecurityEvent,
-        bounds: EventBounds,
+        number: u64,
     ) -> Result<()> {
         let SecurityEvent { kind, account, address, source, detail } = event;
         let key = self.redis.keys.security_events(list);
@@ -32,17 +33,19 @@ impl SecurityEvents for RedisStorage {
             ("source", Some(source)),
             ("detail", detail.as_deref()),
         ];
-        let number = bounds.number.to_string();
-        let oldest = self.redis.clock.now_ms().saturating_sub(milliseconds(bounds.age)).to_string();
+        let number = number.to_string();
         let mut add = vec!["XADD", &key, "MAXLEN", &number, "*"];
         add.extend(fields.iter().filter_map(|(name, value)| Some([*name, (*value)?])).flatten());
-        let add: Vec<&[u8]> = add.into_iter().map(str::as_bytes).collect();
-        let others = EventList::ALL.into_iter().filter(|other| *other != list);
-        let others = others.map(|other| self.trim(other, &oldest));
-        let trim = ["XTRIM", &key, "MINID", &oldest].map(str::as_bytes);
-        // What fails to be removed from another list is removed with the next event.
-        let (recorded, _) = join(self.redis.pipeline(&[&add, &trim]), join_all(others)).await;
-        recorded.map(drop)
+        self.redis.call(&add).await.map(drop)
+    }
+
+    async fn remove_old_events(&self, age: Duration) -> Result<bool> {
+        // By the clock of Redis, which gives events their times: that of this process may be far ahead.
+        let now_ms = Partition { redis: &self.redis, number: 0 }.clock_ms().await?;
+        let oldest = now_ms.saturating_sub(milliseconds(age)).to_string();
+        let removed = EventList::ALL.map(|list| self.remove_before(list, &oldest));
+        let removed: Result<()> = join_all(removed).await.into_iter().collect();
+        removed.map(|()| false)
     }
 
     async fn security_events(
@@ -66,7 +69,7 @@ impl SecurityEvents for RedisStorage {
 
 impl RedisStorage {
     /// Removes the events before a time (ms).
-    async fn trim(&self, list: EventList, oldest: &str) -> Result<()> {
+    async fn remove_before(&self, list: EventList, oldest: &str) -> Result<()> {
         let key = self.redis.keys.security_events(list);
         self.redis.call(&["XTRIM", &key, "MINID", oldest]).await.map(drop)
     }

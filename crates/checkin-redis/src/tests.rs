@@ -1,7 +1,7 @@
 //! The conformance suite on Redis, and tests of the exact formats that other programs read.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use redis_link::{Client, Timeouts};
 use testkit::RedisServer;
@@ -17,8 +17,9 @@ use checkin_storage::conformance::{
     user, window,
 };
 use checkin_storage::{
-    Accepted, AccountChange, Admission, Applier, Audit, BulkLoad, DeadLetters, Loaded, Locations,
-    Log, Membership, Registered, Status, SwarmLoad, Users,
+    Accepted, AccountChange, Admission, Applier, Audit, BulkLoad, DeadLetters, EventKind,
+    EventList, EventPosition, Loaded, Locations, Log, Membership, Registered, SecurityEvent,
+    SecurityEvents, Status, SwarmLoad, Users,
 };
 
 pub(super) fn storage(server: &RedisServer) -> RedisStorage {
@@ -421,4 +422,20 @@ async fn new_accounts_wait_for_replicas_and_imports_do_not() {
     let refused = storage.register(new_user("bo@example.com")).await.unwrap_err();
     assert!(refused.is_logged(), "{refused:?}");
     assert_eq!(ask(&storage, "ZCARD ncc:users:ids").await, ["2"]);
+}
+
+/// A record is one command, because the other lists may be on nodes of a cluster that do not answer.
+#[tokio::test]
+async fn security_events_are_kept_by_the_clock_of_redis() {
+    let server = RedisServer::start();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let storage = storage(&server).with_clock(move || SystemTime::now() + 365 * day);
+    let (kind, source) = (EventKind::RoleChanged, "users role".to_owned());
+    let event = SecurityEvent { kind, account: None, address: None, source, detail: None };
+    storage.record_event(EventList::Operators, &event, 10).await.unwrap();
+    assert!(!ask(&storage, "INFO commandstats").await[0].contains("xtrim"));
+    assert!(!storage.remove_old_events(day).await.unwrap());
+    assert!(ask(&storage, "INFO commandstats").await[0].contains("cmdstat_xtrim:calls=4,"));
+    let found = storage.security_events(EventList::Operators, EventPosition::before(0), 10);
+    assert_eq!(found.await.unwrap().len(), 1);
 }

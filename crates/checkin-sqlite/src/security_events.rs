@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use checkin_storage::{
-    EventBounds, EventList, EventPosition, RecordedEvent, Result, SecurityEvent, SecurityEvents,
+    EventList, EventPosition, RecordedEvent, Result, SecurityEvent, SecurityEvents,
 };
 use sqlite_writer::rusqlite::types::Type;
 use sqlite_writer::rusqlite::{self, Connection, Row, params};
 
 use crate::{SqliteStorage, column};
 
-/// The maximum number of events that are removed from a list because of their age when one is recorded. Older ones
-/// are therefore removed faster than new ones are recorded, and no write takes long.
-const MAX_REMOVED: u32 = 100;
+/// The maximum number of events that one write removes from a list because of their age, so that none takes long.
+const MAX_REMOVED: usize = 100;
 
 #[async_trait]
 impl SecurityEvents for SqliteStorage {
@@ -22,16 +21,24 @@ impl SecurityEvents for SqliteStorage {
         &self,
         list: EventList,
         event: &SecurityEvent,
-        bounds: EventBounds,
+        number: u64,
     ) -> Result<()> {
         let (event, clock) = (event.clone(), self.file.clock.clone());
         let write = move |connection: &Connection| {
-            let now_ms = clock.now_ms();
-            record(connection, table(list), &event, now_ms)?;
-            remove_beyond(connection, table(list), bounds.number)?;
-            let oldest_ms = now_ms.saturating_sub(milliseconds(bounds.age));
-            let mut tables = EventList::ALL.into_iter().map(table);
-            tables.try_for_each(|table| remove_before(connection, table, oldest_ms))
+            record(connection, table(list), &event, clock.now_ms())?;
+            remove_beyond(connection, table(list), number)
+        };
+        self.file.write(write).await
+    }
+
+    async fn remove_old_events(&self, age: Duration) -> Result<bool> {
+        let oldest_ms = self.file.clock.now_ms().saturating_sub(milliseconds(age));
+        let write = move |connection: &Connection| {
+            let mut may_be_more = false;
+            for table in EventList::ALL.map(table) {
+                may_be_more |= remove_before(connection, table, oldest_ms)? == MAX_REMOVED;
+            }
+            Ok(may_be_more)
         };
         self.file.write(write).await
     }
@@ -113,13 +120,13 @@ fn remove_beyond(connection: &Connection, table: &str, number: u64) -> rusqlite:
     connection.prepare_cached(&sql)?.execute([beyond]).map(drop)
 }
 
-/// Removes events before a time, at most [`MAX_REMOVED`].
-fn remove_before(connection: &Connection, table: &str, oldest_ms: i64) -> rusqlite::Result<()> {
+/// Removes events before a time, at most [`MAX_REMOVED`]. Returns their number.
+fn remove_before(connection: &Connection, table: &str, oldest_ms: i64) -> rusqlite::Result<usize> {
     let sql = format!(
         "DELETE FROM {table} WHERE id IN
          (SELECT id FROM {table} WHERE time_ms < ?1 ORDER BY time_ms LIMIT {MAX_REMOVED})"
     );
-    connection.prepare_cached(&sql)?.execute([oldest_ms]).map(drop)
+    connection.prepare_cached(&sql)?.execute([oldest_ms])
 }
 
 fn milliseconds(time: Duration) -> i64 {

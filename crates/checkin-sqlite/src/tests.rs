@@ -17,9 +17,9 @@ use checkin_storage::conformance::{
     remarked, tests, user, window,
 };
 use checkin_storage::{
-    Accepted, AccountChange, Admission, Applier, Audience, Audit, BulkLoad, EventBounds, EventKind,
-    EventList, EventPosition, Health, Loaded, Locations, Log, Privacy, Registered, Retracted,
-    Retractions, SecondFactors, SecurityEvent, SecurityEvents, Severity, Standing, Status, Users,
+    Accepted, AccountChange, Admission, Applier, Audience, Audit, BulkLoad, EventKind, EventList,
+    EventPosition, Health, Loaded, Locations, Log, Privacy, Registered, Retracted, Retractions,
+    SecondFactors, SecurityEvent, SecurityEvents, Severity, Standing, Status, Users,
 };
 
 const NOW_MS: u64 = 1_788_220_800_000;
@@ -507,11 +507,10 @@ async fn tables_of_version_14_are_upgraded() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(file(&directory)).unwrap();
     let storage = SqliteStorage::open(database.clone()).await.unwrap();
-    let bounds = EventBounds { age: Duration::from_secs(60), number: 2 };
     let record = async |storage: &SqliteStorage, list, kind| {
         let source = "auth".to_owned();
         let event = SecurityEvent { kind, account: None, address: None, source, detail: None };
-        storage.record_event(list, &event, bounds).await.unwrap();
+        storage.record_event(list, &event, 2).await.unwrap();
     };
     record(&storage, EventList::Changes, EventKind::Login).await;
     record(&storage, EventList::Changes, EventKind::RoleChanged).await;

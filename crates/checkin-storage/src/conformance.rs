@@ -166,6 +166,7 @@ macro_rules! conformance_checks {
             weather_is_kept_for_its_lifetime
             security_events_are_read_in_order_and_in_pages
             security_events_of_a_list_push_none_of_another_out
+            old_security_events_leave_all_lists
         }
     };
 }

@@ -55,8 +55,7 @@ pub use retractions::{Retracted, Retractions};
 pub use searches::{Search, Searches};
 pub use second_factors::{PendingName, PendingSteps, SecondFactors};
 pub use security_events::{
-    EventBounds, EventKind, EventList, EventPosition, RecordedEvent, SecurityEvent, SecurityEvents,
-    UnknownKind,
+    EventKind, EventList, EventPosition, RecordedEvent, SecurityEvent, SecurityEvents, UnknownKind,
 };
 pub use standing::{AccountChange, Admitted, Role, Standing, Status};
 pub use swarm::{SwarmLoad, VenueLocation};

@@ -16,17 +16,17 @@ use checkin_domain::UserId;
 ///
 /// - Each list has bounds of its own: however many events one has, they push no event of another one out.
 /// - An event has the time of the store's clock.
-/// - Each record of an event removes the oldest ones of its list beyond the number, and some that are too old from
-///   all lists, at least as many as it adds. Events that are too old may remain until the next one is recorded.
+/// - Each record of an event removes the oldest ones of its list beyond the number, and nothing from other lists.
+/// - Events remain, however old they are, until [`remove_old_events`](Self::remove_old_events) removes them.
 #[async_trait]
 pub trait SecurityEvents: Send + Sync {
-    /// Records an event in a list, and removes what is beyond `bounds`.
-    async fn record_event(
-        &self,
-        list: EventList,
-        event: &SecurityEvent,
-        bounds: EventBounds,
-    ) -> Result<()>;
+    /// Records an event in a list, and removes the oldest ones beyond this number from it.
+    async fn record_event(&self, list: EventList, event: &SecurityEvent, number: u64)
+    -> Result<()>;
+
+    /// Removes events that are older than `age`, by the clock of the store, from all lists. One call takes the store
+    /// a short time, so it may leave some: then it returns true. If some lists cannot be changed, the others are.
+    async fn remove_old_events(&self, age: Duration) -> Result<bool>;
 
     /// Returns the events of a list behind a position, the oldest first, at most `limit`. An event that
     /// cannot be read is left out.
@@ -100,12 +100,12 @@ impl EventPosition {
 pub enum EventList {
     /// Failed logins, and failed second factors: strangers can cause them.
     FailedLogins,
-    /// Changes that people make to their own accounts. Before there were the next two lists, all events but
-    /// failed logins were in this one.
+    /// Changes that people make to their own accounts, new accounts, and messages that reset a password. Before there were
+    /// the next two lists, all events but failed logins were in this one.
     Changes,
     /// Logins, logouts, and the ends of one's own sessions: anybody with an account can cause as many as they like.
     Logins,
-    /// What only operators can cause, whatever it is.
+    /// What operators do to accounts of others, and commands to any account: only operators can cause it.
     Operators,
 }
 
@@ -121,15 +121,6 @@ impl EventList {
             (_, list) => list == self,
         }
     }
-}
-
-/// The bounds of a list of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EventBounds {
-    /// The maximum age.
-    pub age: Duration,
-    /// The maximum number.
-    pub number: u64,
 }
 
 macro_rules! kinds {

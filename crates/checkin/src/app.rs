@@ -38,10 +38,11 @@ use crate::lifecycle::Doors;
 use crate::metrics::{ProcessMetrics, Registries};
 use crate::session_secret;
 use crate::signals::Stop;
-use crate::storage::{Credentials, EventBounds, Finding, ServiceKind, Storage, StorageError};
+use crate::storage::{Credentials, Finding, ServiceKind, Storage, StorageError};
 use crate::traces::Endpoint;
 use crate::usecases::accounts::{COOKIE, account_options};
 use crate::usecases::demo_account::DemoAccount;
+use crate::usecases::event_retention;
 use crate::usecases::revocation::{Revocation, SearchError};
 use crate::usecases::security_log::SecurityLog;
 use crate::usecases::tasks::Tasks;
@@ -104,8 +105,10 @@ pub struct App {
     registries: Registries,
     /// The metrics of the ports, so far.
     ports: Arc<Mutex<Vec<Metrics>>>,
-    /// The bounds of the recorded security events; `None` if they are only logged.
-    event_bounds: Option<EventBounds>,
+    /// How long security events are kept; `None` if they are only logged.
+    keep_events: Option<Duration>,
+    /// The maximum number of security events of a list.
+    max_events: u64,
     /// The collector of traces, and the traces once the process has a name.
     collector: Option<Endpoint>,
     traces: TracesCell,
@@ -286,10 +289,8 @@ impl App {
             metrics,
             registries: Registries::default(),
             ports: Arc::default(),
-            event_bounds: (!config.keep_security_events.is_zero()).then_some(EventBounds {
-                age: config.keep_security_events,
-                number: config.max_security_events,
-            }),
+            keep_events: Some(config.keep_security_events).filter(|age| !age.is_zero()),
+            max_events: config.max_security_events,
             collector: config.otlp_endpoint.clone(),
             traces,
             has_metrics_port: config.metrics_listen.is_some(),
@@ -311,14 +312,15 @@ impl App {
     }
 
     /// Runs the authentication service to its end, and beside it the search for sessions of accounts
-    /// whose epoch was raised.
+    /// whose epoch was raised, and the removal of old security events.
     pub async fn searching<T>(&self, service: impl Future<Output = T>) -> T {
         let (app, revocation) = (self.clone(), self.revocation.clone());
         let search = async move {
             app.ready().await;
-            revocation.search().await
+            let remove = event_retention::run(&*app.storage, app.keep_events);
+            tokio::join!(revocation.search(), remove)
         };
-        // Its lease ends by itself.
+        // The lease of the search ends by itself.
         let _search = AbortOnDropHandle::new(tokio::spawn(search));
         service.await
     }
@@ -382,7 +384,8 @@ impl App {
     pub(crate) fn security_log(&self, source: &'static str) -> SecurityLog {
         let counts = (self.metrics.security_events.clone(), self.metrics.unrecorded_events.clone());
         let (store, tasks) = (self.storage.clone(), self.tasks.clone());
-        SecurityLog::new(store, self.event_bounds, tasks, counts, source)
+        let max_events = self.keep_events.map(|_| self.max_events);
+        SecurityLog::new(store, max_events, tasks, counts, source)
     }
 
     /// Waits for work that continues after its response, for a limited time. Call it when the

@@ -1,11 +1,10 @@
 //! The record of logins and of changes of accounts.
 
 use super::*;
-use crate::{EventBounds, EventKind, EventList, EventPosition, SecurityEvent};
+use crate::{EventKind, EventList, EventPosition, SecurityEvent};
 
 const START: EventPosition = EventPosition { ms: 0, seq: 0 };
-const YEAR: EventBounds =
-    EventBounds { age: Duration::from_secs(365 * 24 * 60 * 60), number: 1000 };
+const MANY: u64 = 1000;
 
 fn event(kind: EventKind, account: u64) -> SecurityEvent {
     SecurityEvent {
@@ -38,7 +37,7 @@ pub async fn security_events_are_read_in_order_and_in_pages(subject: StoreUnderT
     });
     for (list, events) in &lists {
         for event in events {
-            storage.record_event(*list, event, YEAR).await.unwrap();
+            storage.record_event(*list, event, MANY).await.unwrap();
         }
     }
     for (list, events) in lists {
@@ -76,22 +75,39 @@ pub async fn security_events_are_read_in_order_and_in_pages(subject: StoreUnderT
 
 pub async fn security_events_of_a_list_push_none_of_another_out(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    let few = EventBounds { number: 3, ..YEAR };
     for (last, list) in (5..).zip(EventList::ALL) {
         for account in 1..=last {
-            storage.record_event(list, &event(EventKind::Login, account), few).await.unwrap();
+            storage.record_event(list, &event(EventKind::Login, account), 3).await.unwrap();
         }
     }
     for (last, list) in (5..).zip(EventList::ALL) {
         assert_eq!(accounts(storage, list, START).await, [last - 2, last - 1, last]);
     }
-    // What is too old leaves all lists.
+}
+
+pub async fn old_security_events_leave_all_lists(subject: StoreUnderTest) {
+    let storage = &*subject.storage;
+    let record = async |list, account| {
+        storage.record_event(list, &event(EventKind::Login, account), MANY).await.unwrap();
+    };
+    for list in EventList::ALL {
+        for account in 1..=250 {
+            record(list, account).await;
+        }
+    }
     let age = Duration::from_millis(300);
     (subject.advance)(age + Duration::from_millis(2)).await;
-    let (logout, young) = (event(EventKind::Logout, 6), EventBounds { age, ..YEAR });
-    storage.record_event(EventList::Logins, &logout, young).await.unwrap();
+    record(EventList::Logins, 6).await;
+    // A record removes nothing because of its age.
+    for list in EventList::ALL {
+        assert_eq!(accounts(storage, list, START).await.first(), Some(&1));
+    }
+    assert!(!storage.remove_old_events(Duration::from_secs(60)).await.unwrap());
+    assert_eq!(accounts(storage, EventList::Changes, START).await.first(), Some(&1));
+    while storage.remove_old_events(age).await.unwrap() {}
     for list in EventList::ALL {
         let left = if list == EventList::Logins { vec![6] } else { vec![] };
         assert_eq!(accounts(storage, list, START).await, left);
     }
+    assert!(!storage.remove_old_events(age).await.unwrap());
 }

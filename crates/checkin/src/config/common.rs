@@ -150,7 +150,8 @@ pub struct Common {
     pub wait_replicas: u32,
 
     /// How long security events are kept in the store, such as 90d: logins, failed logins, logouts,
-    /// revoked sessions, changes of accounts. 0 keeps none, so that they are only logged
+    /// revoked sessions, changes of accounts. Authentication services remove older ones each hour; a command removes
+    /// none. 0 records none, so that they are only logged, and removes none
     #[arg(
         long,
         global = true,
@@ -163,8 +164,8 @@ pub struct Common {
     pub keep_security_events: Duration,
 
     /// Maximum number of security events in each of four lists: failed logins; logins, logouts and sessions that
-    /// their account ended; other changes of accounts by their owners; what operators did. The oldest ones of a list
-    /// are removed
+    /// their account ended; other changes of accounts by their owners, and new accounts; what operators did to accounts
+    /// of others. A new event removes the oldest ones of its list
     #[arg(
         long,
         global = true,

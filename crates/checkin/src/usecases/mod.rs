@@ -10,6 +10,7 @@ pub(crate) mod confirmation;
 pub(crate) mod demo_account;
 pub(crate) mod devices;
 pub(crate) mod enrolment;
+pub(crate) mod event_retention;
 pub(crate) mod feed;
 pub(crate) mod guesses;
 mod local_time;

@@ -172,10 +172,12 @@ fn letter(list: EventList) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use async_trait::async_trait;
 
     use super::*;
-    use crate::storage::{EventBounds, SecurityEvent};
+    use crate::storage::SecurityEvent;
 
     /// The lists, the oldest first.
     struct Lists([Vec<RecordedEvent>; 4]);
@@ -186,9 +188,13 @@ mod tests {
             &self,
             _list: EventList,
             _event: &SecurityEvent,
-            _bounds: EventBounds,
+            _number: u64,
         ) -> Result<(), StorageError> {
             Ok(())
+        }
+
+        async fn remove_old_events(&self, _age: Duration) -> Result<bool, StorageError> {
+            Ok(false)
         }
 
         async fn security_events(

@@ -9,15 +9,15 @@ use prometheus_client::metrics::counter::Counter;
 use super::tasks::Tasks;
 use crate::domain::UserId;
 use crate::metrics::SecurityEventCounts;
-use crate::storage::{EventBounds, EventKind, EventList, SecurityEvent, SecurityEvents};
+use crate::storage::{EventKind, EventList, SecurityEvent, SecurityEvents};
 use crate::telemetry::{SECURITY, chain};
 
 /// Records the security events of a service or of a command; clones share everything.
 #[derive(Clone)]
 pub struct SecurityLog {
     store: Arc<dyn SecurityEvents>,
-    /// `None` means that events are only logged.
-    bounds: Option<EventBounds>,
+    /// The maximum number of events of a list; `None` means that events are only logged.
+    max_events: Option<u64>,
     tasks: Tasks,
     counts: SecurityEventCounts,
     /// Counts the events that could not be recorded.
@@ -30,12 +30,12 @@ pub struct SecurityLog {
 impl SecurityLog {
     pub(crate) fn new(
         store: Arc<dyn SecurityEvents>,
-        bounds: Option<EventBounds>,
+        max_events: Option<u64>,
         tasks: Tasks,
         (counts, unrecorded): (SecurityEventCounts, Counter),
         source: &'static str,
     ) -> Self {
-        Self { store, bounds, tasks, counts, unrecorded, source, list: None }
+        Self { store, max_events, tasks, counts, unrecorded, source, list: None }
     }
 
     /// Returns a log of what only operators can cause. Nothing else pushes it out of the store.
@@ -69,13 +69,13 @@ impl SecurityLog {
             },
             "security event"
         );
-        let Some(bounds) = self.bounds else { return };
+        let Some(max_events) = self.max_events else { return };
         let list = self.list.unwrap_or_else(|| kind.list());
         let event =
             SecurityEvent { kind, account, address, source: self.source.to_owned(), detail };
         let (store, unrecorded) = (self.store.clone(), self.unrecorded.clone());
         let recorded = self.tasks.spawn(async move {
-            if let Err(error) = store.record_event(list, &event, bounds).await {
+            if let Err(error) = store.record_event(list, &event, max_events).await {
                 unrecorded.inc();
                 // The store logs an outage itself.
                 if !error.is_logged() {

@@ -1,7 +1,9 @@
 //! What happens to accounts is recorded, without secrets and addresses of people.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
-use testkit::Stream;
+use testkit::{PATIENCE, Stream};
 
 use crate::harness::{EMAIL, PASSWORD, Service, Site, expect_plain, log_in};
 
@@ -164,6 +166,35 @@ async fn what_anybody_can_cause_pushes_nothing_else_out_on_sqlite() {
 #[tokio::test]
 async fn what_anybody_can_cause_pushes_nothing_else_out_on_redis() {
     what_anybody_can_cause_pushes_nothing_else_out(Site::redis()).await;
+}
+
+/// A command, which may have other settings than the services, removes nothing because of its age.
+async fn services_remove_old_events_of_all_lists(site: Site) {
+    let auth = site.auth(&[]);
+    expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
+    drop(auth);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let role = ["role", EMAIL, "operator", "--keep-security-events", "1s"];
+    let ended = site.run("users", &role);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(listed(&site, &[]).len(), 2);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let _auth = site.auth(&["--keep-security-events", "1s"]);
+    let begin = Instant::now();
+    while !listed(&site, &[]).is_empty() {
+        assert!(begin.elapsed() < PATIENCE);
+    }
+}
+
+#[tokio::test]
+async fn services_remove_old_events_of_all_lists_on_sqlite() {
+    services_remove_old_events_of_all_lists(Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn services_remove_old_events_of_all_lists_on_redis() {
+    services_remove_old_events_of_all_lists(Site::redis()).await;
 }
 
 #[cfg(feature = "external-tests")]

@@ -1,8 +1,10 @@
 //! Logins and changes of accounts.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use checkin_storage::{
-    EventBounds, EventList, EventPosition, RecordedEvent, Result, SecurityEvent, SecurityEvents,
+    EventList, EventPosition, RecordedEvent, Result, SecurityEvent, SecurityEvents,
 };
 
 use crate::store::MemoryStorage;
@@ -13,7 +15,7 @@ impl SecurityEvents for MemoryStorage {
         &self,
         list: EventList,
         event: &SecurityEvent,
-        bounds: EventBounds,
+        number: u64,
     ) -> Result<()> {
         let mut contents = self.contents();
         let ms = contents.now_ms;
@@ -21,13 +23,18 @@ impl SecurityEvents for MemoryStorage {
         let seq = events.last().map_or(1, |last| last.position.seq + 1);
         let position = EventPosition { ms, seq };
         events.push(RecordedEvent { position, event: event.clone() });
-        let beyond = events.len().saturating_sub(bounds.number as usize);
+        let beyond = events.len().saturating_sub(number as usize);
         events.drain(..beyond);
-        let age_ms = bounds.age.as_millis() as u64;
-        for events in &mut contents.security_events {
-            events.retain(|recorded| recorded.position.ms >= ms.saturating_sub(age_ms));
-        }
         Ok(())
+    }
+
+    async fn remove_old_events(&self, age: Duration) -> Result<bool> {
+        let mut contents = self.contents();
+        let oldest_ms = contents.now_ms.saturating_sub(age.as_millis() as u64);
+        for events in &mut contents.security_events {
+            events.retain(|recorded| recorded.position.ms >= oldest_ms);
+        }
+        Ok(false)
     }
 
     async fn security_events(
