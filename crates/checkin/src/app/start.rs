@@ -19,6 +19,9 @@ const RETRY: Duration = Duration::from_millis(500);
 /// The time between two looks at permissions that were missing: somebody has to give them.
 const RETRY_PERMISSIONS: Duration = Duration::from_secs(2);
 
+/// After this time without a denial, the next one is logged, whether it is explained or not.
+const QUIET: Duration = Duration::from_secs(60);
+
 /// What Redis denies to the login.
 #[derive(Clone, Default)]
 pub(super) struct Denials {
@@ -26,6 +29,12 @@ pub(super) struct Denials {
     pub(super) noticed: Arc<Notify>,
     /// The client to which it was denied; `None` on SQLite.
     pub(super) client: Option<Client>,
+}
+
+/// Denials although the login seems to have all permissions.
+#[derive(Default)]
+struct Unexplained {
+    last: Option<Instant>,
 }
 
 /// What prevents a service from using its store for now.
@@ -119,7 +128,8 @@ impl App {
     }
 
     /// Runs a service to its end. If the store was unavailable at the start, prepares it meanwhile. If Redis denies the
-    /// login a command or a key later, logs once what is missing.
+    /// login a command or a key later, logs once what is missing; if nothing is, logs that once until there was no denial
+    /// for [`QUIET`].
     ///
     /// # Errors
     ///
@@ -166,7 +176,7 @@ impl App {
         if let Err(error) = self.get_ready().await {
             return error;
         }
-        let mut is_unexplained = false;
+        let mut unexplained = Unexplained::default();
         loop {
             noticed.notified().await;
             let (since, mut missing) = (Instant::now(), String::new());
@@ -188,10 +198,9 @@ impl App {
             if !missing.is_empty() {
                 let seconds = since.elapsed().as_secs_f64();
                 tracing::info!("the login has its permissions again after {seconds:.1} s");
-                is_unexplained = false;
-            } else if !is_unexplained {
+                unexplained = Unexplained::default();
+            } else if unexplained.is_logged(since) {
                 tracing::warn!("Redis denied the login a command or a key; see its ACL LOG");
-                is_unexplained = true;
             }
             // The look itself was denied the same.
             let _ = noticed.notified().now_or_never();
@@ -205,10 +214,35 @@ impl App {
     }
 }
 
+impl Unexplained {
+    /// Adds one that is noticed now. Returns whether it is logged.
+    fn is_logged(&mut self, now: Instant) -> bool {
+        let last = self.last.replace(now);
+        last.is_none_or(|last| now.duration_since(last) >= QUIET)
+    }
+}
+
 /// Returns the fault that caused an error if it may pass, otherwise the error.
 fn passing(error: anyhow::Error) -> anyhow::Result<Fault> {
     match error.downcast_ref::<Fault>() {
         Some(fault) if !fault.is_lasting() => Ok(fault.clone()),
         _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unexplained_denials_are_logged_again_after_a_quiet_time() {
+        let (start, mut unexplained) = (Instant::now(), Unexplained::default());
+        let mut is_logged_at =
+            |seconds| unexplained.is_logged(start + Duration::from_secs(seconds));
+        assert!(is_logged_at(0));
+        // However long they last.
+        assert!((1..50).all(|time| !is_logged_at(time * 59)));
+        assert!(is_logged_at(49 * 59 + 60));
+        assert!(!is_logged_at(49 * 59 + 62));
     }
 }
