@@ -1,16 +1,17 @@
 //! Reads the security events of all lists, the newest first, in pages.
 
-use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
+
+use futures_util::future::try_join_all;
 
 use crate::domain::UserId;
 use crate::storage::{
     EventKind, EventList, EventPosition, RecordedEvent, SecurityEvents, StorageError,
 };
 
-/// The number of events that are read at once.
+/// The maximum number of events that are read at once.
 const READ: usize = 500;
 
 /// The maximum number of events that are looked at for a page: there may be a million, and few that are wanted.
@@ -42,6 +43,10 @@ pub(crate) struct EventCursor {
 }
 
 impl EventFilter {
+    fn wants_all(&self) -> bool {
+        self.account.is_none() && self.kind.is_none()
+    }
+
     fn wants(&self, recorded: &RecordedEvent) -> bool {
         self.account.is_none_or(|account| recorded.event.account == Some(account))
             && self.kind.is_none_or(|kind| recorded.event.kind == kind)
@@ -61,15 +66,19 @@ pub(crate) async fn latest(
 ) -> Result<EventPage, StorageError> {
     let lists = EventList::ALL.into_iter();
     let lists = lists.filter(|list| filter.kind.is_none_or(|kind| list.may_have(kind)));
-    let mut lists: Vec<Pages> = lists.map(|list| Pages::new(list, after)).collect();
+    // Without a filter, a page needs no more than its events, and one that tells that there is a next page.
+    let size = if filter.wants_all() { READ.min(limit + 1) } else { READ };
+    let mut lists: Vec<Pages> = lists.map(|list| Pages::new(list, after, size)).collect();
+    try_join_all(lists.iter_mut().map(|pages| pages.fill(store))).await?;
     let (mut events, mut last) = (Vec::new(), None);
     for looked_at in 0.. {
-        let Some(next) = newest(store, &mut lists).await? else { break };
+        let Some(pages) = newest(&mut lists) else { break };
         if events.len() == limit || looked_at == MAX_LOOKED_AT {
             return Ok(EventPage { events, next: last });
         }
-        let Some(recorded) = lists[next].page.pop_front() else { break };
-        last = Some(EventCursor { list: lists[next].list, position: recorded.position });
+        let Some(recorded) = pages.page.pop_front() else { break };
+        last = Some(EventCursor { list: pages.list, position: recorded.position });
+        pages.fill(store).await?;
         if filter.wants(&recorded) {
             events.push(recorded);
         }
@@ -77,49 +86,42 @@ pub(crate) async fn latest(
     Ok(EventPage { events, next: None })
 }
 
-/// Returns which of the lists has the newest event that is left.
-async fn newest(
-    store: &dyn SecurityEvents,
-    lists: &mut [Pages],
-) -> Result<Option<usize>, StorageError> {
-    let mut first = None;
-    for (index, pages) in lists.iter_mut().enumerate() {
-        if let Some(position) = pages.head(store).await? {
-            let place = (Reverse((position.ms, pages.list, position.seq)), index);
-            first = first.into_iter().chain([place]).min();
-        }
-    }
-    Ok(first.map(|(_, index)| index))
+/// Returns the list that has the newest event that is left.
+fn newest(lists: &mut [Pages]) -> Option<&mut Pages> {
+    let head = |pages: &&mut Pages| {
+        let head = pages.page.front()?.position;
+        Some((head.ms, pages.list, head.seq))
+    };
+    lists.iter_mut().max_by_key(head).filter(|pages| !pages.page.is_empty())
 }
 
 /// A list of events, which is read in pages.
 struct Pages {
     list: EventList,
     before: EventPosition,
+    /// The number of events that are read at once.
+    size: usize,
     page: VecDeque<RecordedEvent>,
     has_ended: bool,
 }
 
 impl Pages {
-    fn new(list: EventList, after: Option<EventCursor>) -> Self {
+    fn new(list: EventList, after: Option<EventCursor>, size: usize) -> Self {
         let before = after.map_or(EventPosition::END, |cursor| cursor.bound(list));
-        Self { list, before, page: VecDeque::new(), has_ended: false }
+        Self { list, before, size, page: VecDeque::new(), has_ended: false }
     }
 
-    /// Returns the position of the next event.
-    async fn head(
-        &mut self,
-        store: &dyn SecurityEvents,
-    ) -> Result<Option<EventPosition>, StorageError> {
+    /// Reads the next page if none is left.
+    async fn fill(&mut self, store: &dyn SecurityEvents) -> Result<(), StorageError> {
         if self.page.is_empty() && !self.has_ended {
-            let page = store.latest_security_events(self.list, self.before, READ).await?;
+            let page = store.latest_security_events(self.list, self.before, self.size).await?;
             self.page = page.into();
             match self.page.back() {
                 Some(last) => self.before = last.position,
                 None => self.has_ended = true,
             }
         }
-        Ok(self.page.front().map(|recorded| recorded.position))
+        Ok(())
     }
 }
 
