@@ -80,11 +80,7 @@ impl Hash {
         let at = self.names.iter().position(|field| *field == name);
         debug_assert!(at.is_some(), "{name} is not among the fields that were read");
         match &self.values[at?] {
-            // Nearly all values are valid, and checking that costs less than looking for what is not.
-            Reply::Bytes(value) => {
-                let text = std::str::from_utf8(value).map(Cow::Borrowed);
-                Some(text.unwrap_or_else(|_| String::from_utf8_lossy(value)))
-            }
+            Reply::Bytes(value) => Some(String::from_utf8_lossy(value)),
             _ => None,
         }
     }

@@ -31,7 +31,7 @@ impl Observer {
         drop(self.0.set(Box::new(observe)));
     }
 
-    /// Notes the start of an operation. An operation whose future is dropped is not reported.
+    /// Records the start of an operation. An operation whose future is dropped is not reported.
     pub(crate) fn started(&self, operation: &'static str) -> Started<'_> {
         let observed = self.0.get().map(|observe| (&**observe, Instant::now()));
         Started { observed, operation }

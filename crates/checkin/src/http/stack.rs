@@ -64,8 +64,8 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     ),
 ];
 
-/// The number of headers of a response for which there is room: those above, and those of routes. The map of a
-/// route would have to grow for ours, and to find the place of each.
+/// The number of headers for which the table of a response's map has places: those above, and those of routes. The table of a
+/// route's map would have to grow for ours. A cloned map keeps its table; its list of headers grows with the first one of a route.
 const HEADERS_OF_RESPONSE: usize = 12;
 
 /// The middleware of one port.
@@ -191,7 +191,7 @@ where
     }
 }
 
-/// Returns [`HEADERS`], with room for others.
+/// Returns [`HEADERS`], with places for others in the table.
 fn headers() -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(HEADERS_OF_RESPONSE);
     headers.extend(HEADERS);
