@@ -318,7 +318,7 @@ impl App {
         let search = async move {
             app.ready().await;
             let remove = event_retention::run(&*app.storage, app.keep_events);
-            tokio::join!(revocation.search(), remove)
+            tokio::join!(revocation.search(app.security_log("auth")), remove)
         };
         // The lease of the search ends by itself.
         let _search = AbortOnDropHandle::new(tokio::spawn(search));

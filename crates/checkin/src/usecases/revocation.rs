@@ -22,9 +22,10 @@ use tokio::time::{sleep, timeout};
 use tower_express_session::accounts::{Outdated, Revoked};
 use tower_express_session::{AccountSessions, Error as SessionError, ErrorKind, SessionId};
 
+use super::security_log::SecurityLog;
 use crate::domain::{Email, UserId};
 use crate::storage::{
-    Credentials, Retractions, Search, Searches, Status, StorageError, Users, readable,
+    Credentials, EventKind, Retractions, Search, Searches, Status, StorageError, Users, readable,
 };
 use crate::telemetry::chain;
 
@@ -189,12 +190,12 @@ impl Revocation {
     }
 
     /// Searches for the sessions of all accounts that are due, and erases those that were deleted, as long as the
-    /// process runs.
+    /// process runs. What a search ends is a security event.
     ///
     /// # Cancel safety
     ///
     /// If it is dropped, another process continues when the lease is over.
-    pub(crate) async fn search(self) -> Infallible {
+    pub(crate) async fn search(self, security: SecurityLog) -> Infallible {
         // Two processes never have the same owner, because each has an id of a session.
         let owner = loop {
             match SessionId::generate() {
@@ -203,15 +204,15 @@ impl Revocation {
             }
         };
         tokio::select! {
-            never = self.search_each(&owner) => never,
+            never = self.search_each(&owner, &security) => never,
             never = self.erase_each() => never,
         }
     }
 
-    async fn search_each(&self, owner: &str) -> Infallible {
+    async fn search_each(&self, owner: &str, security: &SecurityLog) -> Infallible {
         let (mut pause, mut was_erasing) = (PAUSE, false);
         loop {
-            let searched = self.search_once(owner).await;
+            let searched = self.search_once(owner, security).await;
             let is_erasing = !self.erasures().is_empty();
             if was_erasing && !is_erasing {
                 // If this fails, the lease runs out.
@@ -239,7 +240,7 @@ impl Revocation {
 
     /// Searches once for all accounts that are due. Returns false if there was none, or if another process
     /// searches.
-    async fn search_once(&self, owner: &str) -> Result<bool, SearchError> {
+    async fn search_once(&self, owner: &str, security: &SecurityLog) -> Result<bool, SearchError> {
         while let Some(user) = { self.unlisted().first().copied() } {
             self.searches.add_search(user).await?;
             self.unlisted().remove(&user);
@@ -253,20 +254,22 @@ impl Revocation {
             return Ok(false);
         }
         let Due { outdated, deleted } = self.due(&searches).await?;
-        let mut work = pin!(async {
-            let mut revoked = Revoked::default();
-            self.sessions.revoke_scanned(&outdated, &mut revoked).await?;
-            Ok::<_, SearchError>(revoked.number())
-        });
-        let ended = loop {
-            tokio::select! {
-                ended = &mut work => break ended?,
-                () = sleep(LEASE / 3) => {
-                    // Without the lease, two processes do the same work, and nothing else happens.
-                    drop(self.searches.due_searches(owner, LEASE, 1).await);
+        let mut revoked = Revoked::default();
+        let scanned = {
+            let mut work = pin!(self.sessions.revoke_scanned(&outdated, &mut revoked));
+            loop {
+                tokio::select! {
+                    scanned = &mut work => break scanned,
+                    () = sleep(LEASE / 3) => {
+                        // Without the lease, two processes do the same work, and nothing else happens.
+                        drop(self.searches.due_searches(owner, LEASE, 1).await);
+                    }
                 }
             }
         };
+        record(security, &revoked, &searches).await;
+        scanned?;
+        let ended = revoked.number();
         tracing::info!(accounts = searches.len(), ended, "searched for the sessions of accounts");
         searches.retain(|search| !deleted.contains(search));
         self.erasures().extend(deleted);
@@ -335,6 +338,20 @@ impl Revocation {
         }
         Ok(())
     }
+}
+
+/// Records the sessions that a search has ended, also one that failed afterwards. Their number is known for all accounts
+/// together only, so the event has an account if the search was for one.
+async fn record(security: &SecurityLog, revoked: &Revoked, searches: &[Search]) {
+    let ended = revoked.number();
+    if ended == 0 && !revoked.may_be_more() {
+        return;
+    }
+    let (account, detail) = match searches {
+        [search] => (Some(search.user), format!("{ended} sessions, by a search")),
+        _ => (None, format!("{ended} sessions of {} accounts, by a search", searches.len())),
+    };
+    security.record(EventKind::SessionsRevoked, account, None, Some(detail)).await;
 }
 
 impl Due {

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testkit::{PATIENCE, Stream};
+use testkit::{PATIENCE, Stream, until};
 
-use crate::harness::{EMAIL, PASSWORD, Service, Site, expect_plain, log_in};
+use crate::harness::{EMAIL, PASSWORD, SECRET, Service, Site, expect_plain, log_in};
 
 const OTHER: &str = "another long password";
 
@@ -220,4 +220,30 @@ async fn a_login_does_not_depend_on_its_record() {
     auth.program.stop();
     let log = auth.program.text(Stream::Stdout);
     assert!(log.contains("cannot record a security event"), "{log}");
+    // The other lists are bounded meanwhile, and this is logged once.
+    assert_eq!(log.matches("cannot remove old security events").count(), 1, "{log}");
+}
+
+/// Sessions of Express are in no index, so the request itself ends none of them.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn what_a_search_ends_is_recorded() {
+    let site = Site::redis();
+    let (auth, express) = (site.auth(&[]), site.express(SECRET));
+    let mut al = auth.logged_in().await;
+    let end_others = async |al: &mut testkit::Client| {
+        assert_eq!(al.delete("/sessions").await.json(), json!({"ended": 0}));
+        until("the search is done", async || {
+            site.redis_cli::<i64>(&["EXISTS", "ncc:session-searches"]) == 0
+        })
+        .await;
+        listed(&site, &["--kind", "sessions-revoked"])
+    };
+    assert_eq!(end_others(&mut al).await, [Value::Null; 0]);
+    for _ in 0..2 {
+        assert_eq!(log_in(&mut testkit::Client::new(express.url())).await.status, 200);
+    }
+    let ended = ("sessions-revoked", Some(77), "auth", "2 sessions, by a search");
+    assert_eq!(told(&end_others(&mut al).await), [ended]);
+    assert_eq!(told(&end_others(&mut al).await), [ended]);
 }
