@@ -122,6 +122,8 @@ pub(crate) fn of_io(error: &std::io::Error) -> Obstacle {
     match error.kind() {
         IoErrorKind::ConnectionRefused => Obstacle::Refused,
         IoErrorKind::TimedOut | IoErrorKind::WouldBlock => Obstacle::TimedOut,
+        // A primary of a cluster, without which the others work.
+        IoErrorKind::NotConnected => Obstacle::ClusterDown,
         // A failed name lookup has no error kind of its own.
         _ if error.to_string().contains("lookup address") => Obstacle::UnknownHost,
         _ => Obstacle::Closed,

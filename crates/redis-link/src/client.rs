@@ -232,7 +232,8 @@ impl Client {
         let one = command.clone();
         let request = Request::One(&one);
         let started = self.observer().started(request.operation(), 1);
-        let answer = async { self.links().get().await?.send_to(command, slot).await }.await;
+        let answer = async { self.links().get().await?.send_to(command, slot).await };
+        let answer = self.within_time_since(Instant::now(), answer).await;
         started.answered(answer).map_err(|cause| self.error(cause))
     }
 
@@ -268,11 +269,13 @@ impl Client {
         arguments: &[&[u8]],
     ) -> Result<Reply, Error> {
         let invoke = |verb, code| invocation(verb, code, keys, arguments);
-        let started = self.observer().started(script.name, 1);
+        let (started, began) = (self.observer().started(script.name, 1), Instant::now());
         let answer = match self.redirected(&Request::One(&invoke("EVALSHA", &script.sha1))).await {
             // The server did not run it, so sending it again runs it only once.
             Err(cause) if cause.code() == Some("NOSCRIPT") => {
-                self.redirected(&Request::One(&invoke("EVAL", script.code))).await
+                let run = invoke("EVAL", script.code);
+                let run = async { self.redirected(&Request::One(&run)).await };
+                self.within_time_since(began, run).await
             }
             sent => sent,
         };
@@ -360,15 +363,22 @@ impl Client {
         let began = Instant::now();
         match self.send_once(request).await {
             Err(cause) if is_redirection(&cause) && self.0.cluster.is_none() => {
-                // All attempts together have the time of one.
-                let end = began + self.links().timeouts.response;
-                // Few requests are redirected, so the others have no room for it.
-                let redirected = Box::pin(self.redirect(request, cause));
-                let sent = tokio::time::timeout_at(end, redirected).await;
-                sent.unwrap_or_else(|_| Err(timed_out()))
+                self.within_time_since(began, self.redirect(request, cause)).await
             }
             sent => sent,
         }
+    }
+
+    /// Returns the rest of an answer, if it is there within the time of a command, which began at this moment.
+    pub(crate) async fn within_time_since(
+        &self,
+        began: Instant,
+        answer: impl Future<Output = Result<Reply, RedisError>>,
+    ) -> Result<Reply, RedisError> {
+        let end = began + self.links().timeouts.response;
+        // Few requests have such a rest, so the others have no room for it.
+        let answer = tokio::time::timeout_at(end, Box::pin(answer)).await;
+        answer.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     }
 
     /// Sends a request again that a node refused because its slot is elsewhere. In each case the node
@@ -409,11 +419,9 @@ impl Client {
     async fn send_once(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
         let answer = match self.links().current() {
             Some(mut link) => link.send(request).await,
-            // Both together have the time of a command.
             None => {
-                let send = Box::pin(async { self.links().get().await?.send(request).await });
-                let sent = tokio::time::timeout(self.links().timeouts.response, send).await;
-                sent.unwrap_or_else(|_| Err(timed_out()))
+                let send = async { self.links().get().await?.send(request).await };
+                self.within_time_since(Instant::now(), send).await
             }
         };
         if answer.is_ok() {
@@ -435,10 +443,6 @@ impl Client {
     pub(crate) fn links(&self) -> &Arc<Links> {
         &self.0.links
     }
-}
-
-fn timed_out() -> RedisError {
-    io::Error::from(io::ErrorKind::TimedOut).into()
 }
 
 /// Returns whether a node refused a command because its slot is elsewhere.

@@ -4,19 +4,17 @@
 //! does not tell which. So several commands are a transaction: if one of them is refused, none is
 //! carried out, and all can be sent again.
 
-use std::io;
-
 use redis::aio::ConnectionLike as _;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr};
 use redis::{Cmd, FromRedisValue as _, Pipeline, RedisError, Value};
+use tokio::task::JoinSet;
 
 use crate::cause::kind;
 use crate::error::ErrorKind;
-use crate::reply::Reply;
 use crate::request::{Request, command};
-use crate::scan::primaries;
-use crate::tracking::View;
+use crate::scan::slots_of_primaries;
+use crate::tracking::{Slots, View};
 
 /// Sends a request to the primary of its keys.
 pub(crate) async fn send(
@@ -64,24 +62,38 @@ pub(crate) async fn send_to(
     connection.route_command(command, RoutingInfo::SingleNode(primary)).await
 }
 
-/// Checks that the connection has each primary. If one is missing, the client crate sends its commands to
-/// any other node, which refuses them, and then delays all commands while it tries to connect to it.
-pub(crate) async fn is_complete(connection: &mut ClusterConnection) -> Result<(), RedisError> {
+/// Returns the slots of the primaries that the connection lacks. The client crate sends the commands for
+/// such a slot to any other node, which refuses them, and then delays all commands while it tries to
+/// connect to the missing node.
+pub(crate) async fn missing(connection: &mut ClusterConnection) -> Result<Slots, RedisError> {
     let ranges = connection.req_packed_command(&command(&[b"CLUSTER", b"SLOTS"])).await?;
-    for slot in primaries(Reply::from(ranges)).unwrap_or_default().into_values() {
-        let Some(primary) = Slot::new(slot) else { continue };
-        let answer = send_to(connection, command(&[b"CLUSTER", b"NODES"]), primary).await;
-        let is_missing = match answer.and_then(|text| Ok(String::from_redis_value(text)?)) {
-            Ok(nodes) => View::parse(&nodes).is_none_or(|view| !view.slots.contains(slot)),
-            Err(cause) if kind(&cause) == ErrorKind::Unavailable => return Err(cause),
-            // The login may not ask.
-            Err(_) => false,
-        };
-        if is_missing {
-            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
-        }
+    let mut asks = JoinSet::new();
+    let primaries = slots_of_primaries(ranges.extract_error()?.into()).unwrap_or_default();
+    for slots in primaries.into_values() {
+        let mut connection = connection.clone();
+        asks.spawn(async move { (is_connected(&mut connection, &slots).await, slots) });
     }
-    Ok(())
+    let asked = asks.join_all().await;
+    Ok(asked
+        .into_iter()
+        .filter(|(is_connected, _)| !is_connected)
+        .flat_map(|(_, slots)| slots)
+        .collect())
+}
+
+/// Returns whether commands for these slots of a primary arrive there.
+async fn is_connected(connection: &mut ClusterConnection, slots: &[u16]) -> bool {
+    let Some((slot, primary)) = slots.first().and_then(|slot| Some((*slot, Slot::new(*slot)?)))
+    else {
+        return true;
+    };
+    let answer = send_to(connection, command(&[b"CLUSTER", b"NODES"]), primary).await;
+    match answer.and_then(Value::extract_error) {
+        Ok(nodes) => String::from_redis_value(nodes)
+            .is_ok_and(|nodes| View::parse(&nodes).is_some_and(|view| view.slots.contains(slot))),
+        // Another error than an outage: the login may not ask.
+        Err(cause) => kind(&cause) != ErrorKind::Unavailable,
+    }
 }
 
 fn transaction(mut pipeline: Pipeline, request: &Request<'_>) -> Pipeline {

@@ -13,6 +13,7 @@ use redis::{Cmd, RedisError, Value};
 use crate::cluster;
 use crate::request::Request;
 use crate::together::Together;
+use crate::tracking::Slots;
 
 #[derive(Clone)]
 pub(crate) enum Connection {
@@ -77,12 +78,15 @@ impl Connection {
         self.send(request).await
     }
 
-    /// Checks that this is connected to every primary of a cluster. Another connection is complete.
-    pub(crate) async fn is_complete(&self) -> Result<(), RedisError> {
+    /// Returns the slots of the primaries of a cluster to which this is not connected; `None` if there are none.
+    pub(crate) async fn missing(&self) -> Result<Option<Slots>, RedisError> {
         match self {
             #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => cluster::is_complete(&mut connection.clone()).await,
-            _ => Ok(()),
+            Self::Cluster(connection) => {
+                let missing = cluster::missing(&mut connection.clone()).await?;
+                Ok((!missing.is_empty()).then_some(missing))
+            }
+            _ => Ok(None),
         }
     }
 

@@ -15,11 +15,15 @@ use crate::observer::Observer;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::timeouts::Timeouts;
+use crate::tracking::Slots;
 
 /// How long commands fail at once after a failed attempt to connect, so that not each of them tries
 /// to connect. Doubled with each further failure, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause until it is tried again to reach a missing node of a cluster, while the others are in use.
+const LONGEST_PAUSE_OF_REST: Duration = Duration::from_millis(200);
 
 pub(crate) struct Links {
     pub(crate) connector: Arc<Connector>,
@@ -38,6 +42,14 @@ struct Attempts {
     pause: Option<(Instant, u64, RedisError)>,
 }
 
+impl Attempts {
+    fn pause(&mut self, longest: Duration, generation: u64, cause: RedisError) {
+        let end = Instant::now() + pause(self.failures).min(longest);
+        self.pause = Some((end, generation, cause));
+        self.failures += 1;
+    }
+}
+
 /// A connection, and whether it can still be used.
 #[derive(Clone)]
 pub(crate) struct Link {
@@ -46,6 +58,8 @@ pub(crate) struct Link {
     generation: u64,
     /// Set when the connection is lost; the next command opens another. Shared by all clones.
     lost: Arc<AtomicBool>,
+    /// The slots of the nodes of a cluster that the connection lacks. Commands for them fail.
+    missing: Option<Arc<Slots>>,
 }
 
 impl Links {
@@ -56,7 +70,7 @@ impl Links {
 
     /// Returns the current link, or connects and returns a new one. Connecting may take longer than a
     /// command may: the command fails then, and the connection is there for later ones. On a cluster, commands
-    /// use the old link until a new one is complete, because only one of the nodes may be lost.
+    /// use the old link meanwhile, on which only one of the nodes may be lost.
     pub(crate) async fn get(self: &Arc<Self>) -> Result<Link, RedisError> {
         if let Some(link) = self.current() {
             return Ok(link);
@@ -69,11 +83,10 @@ impl Links {
             }
             return Ok(former);
         }
-        let connecting = tokio::spawn(connect);
-        match tokio::time::timeout(self.timeouts.response, connecting).await {
-            Ok(Ok(connected)) => connected,
-            Ok(Err(_)) => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
-            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+        // The caller may stop waiting.
+        match tokio::spawn(connect).await {
+            Ok(connected) => connected,
+            Err(_) => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
         }
     }
 
@@ -87,7 +100,7 @@ impl Links {
         if let Some((end, paused, cause)) = &attempts.pause
             && (Instant::now() < *end && *paused == generation)
         {
-            return Err(cause.clone());
+            return self.former().ok_or_else(|| cause.clone());
         }
         let lost = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&lost);
@@ -99,23 +112,25 @@ impl Links {
         };
         let connect = async {
             let connection = self.connector.connect(self.timeouts, on_push).await?;
-            if self.former().is_some() {
-                connection.is_complete().await?;
-            }
-            Ok::<_, RedisError>(connection)
+            let missing = connection.missing().await?;
+            Ok::<_, RedisError>((connection, missing.map(Arc::new)))
         };
         match connect.await {
-            Ok(connection) => {
+            Ok((connection, missing)) => {
                 self.observer.connected();
-                let link = Link { connection, generation, lost };
-                *attempts = Attempts::default();
+                match &missing {
+                    None => *attempts = Attempts::default(),
+                    Some(_) => {
+                        lost.store(true, Ordering::Relaxed);
+                        attempts.pause(LONGEST_PAUSE_OF_REST, generation, not_connected());
+                    }
+                }
+                let link = Link { connection, generation, lost, missing };
                 *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
                 Ok(link)
             }
             Err(cause) => {
-                let end = Instant::now() + pause(attempts.failures);
-                attempts.pause = Some((end, generation, cause.clone()));
-                attempts.failures += 1;
+                attempts.pause(LONGEST_PAUSE, generation, cause.clone());
                 tracing::debug!(redis.failures = attempts.failures, %cause, "cannot connect to Redis");
                 Err(cause)
             }
@@ -140,9 +155,17 @@ impl Links {
 
 impl Link {
     pub(crate) async fn send(&mut self, request: &Request<'_>) -> Result<Reply, RedisError> {
+        if self.missing.is_some() {
+            self.has(request.slot())?;
+        }
         let answer = self.connection.send(request).await;
         let answer = answer.and_then(|value| request.outcome(value));
-        answer.map(Reply::from).inspect_err(|cause| {
+        self.noticed(answer.map(Reply::from))
+    }
+
+    /// Gives the connection up after an error that shows that it is lost.
+    fn noticed(&self, answer: Result<Reply, RedisError>) -> Result<Reply, RedisError> {
+        answer.inspect_err(|cause| {
             // READONLY comes from a replica: another server is the master now. After a time-out the
             // server may be unreachable although the connection still looks open.
             let moved = code(cause) == Some("READONLY");
@@ -164,9 +187,22 @@ impl Link {
 
     /// Sends a command to the primary of a slot.
     pub(crate) async fn send_to(&mut self, command: Cmd, slot: u16) -> Result<Reply, RedisError> {
+        self.has(Some(slot))?;
         let answer = self.connection.send_to(command, slot).await;
-        answer.and_then(Value::extract_error).map(Reply::from)
+        self.noticed(answer.and_then(Value::extract_error).map(Reply::from))
     }
+}
+
+impl Link {
+    /// Fails if the connection lacks the node of this slot.
+    fn has(&self, slot: Option<u16>) -> Result<(), RedisError> {
+        let is_missing = |missing: &Arc<Slots>| slot.is_some_and(|slot| missing.contains(slot));
+        if self.missing.as_ref().is_some_and(is_missing) { Err(not_connected()) } else { Ok(()) }
+    }
+}
+
+fn not_connected() -> RedisError {
+    io::Error::from(io::ErrorKind::NotConnected).into()
 }
 
 /// Returns how long to wait after this number of earlier failures.

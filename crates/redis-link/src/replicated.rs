@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use outage_log::Outage;
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
@@ -104,9 +105,11 @@ impl Client {
             pipeline.add_command(command(after));
             self.redirected(&Request::Awaited(&pipeline, &command(wait))).await
         };
-        let started = self.observer().started(script.name, 3);
+        let (started, began) = (self.observer().started(script.name, 3), Instant::now());
         let answer = match send("EVALSHA", &script.sha1).await {
-            Err(cause) if cause.code() == Some("NOSCRIPT") => send("EVAL", script.code).await,
+            Err(cause) if cause.code() == Some("NOSCRIPT") => {
+                self.within_time_since(began, send("EVAL", script.code)).await
+            }
             sent => sent,
         };
         self.replies(started.answered(answer))

@@ -3,6 +3,57 @@
 use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisError, Value};
 
+use crate::keys::hash_slot;
+
+/// Commands whose first argument is no key.
+const NO_KEY_FIRST: &[&str] = &[
+    "ACL",
+    "AUTH",
+    "BITOP",
+    "CLIENT",
+    "CLUSTER",
+    "COMMAND",
+    "CONFIG",
+    "ECHO",
+    "FCALL",
+    "FCALL_RO",
+    "FLUSHALL",
+    "FLUSHDB",
+    "FUNCTION",
+    "HELLO",
+    "INFO",
+    "KEYS",
+    "LATENCY",
+    "LMPOP",
+    "MEMORY",
+    "MODULE",
+    "OBJECT",
+    "PING",
+    "PSUBSCRIBE",
+    "PUBLISH",
+    "PUBSUB",
+    "SCAN",
+    "SCRIPT",
+    "SELECT",
+    "SHUTDOWN",
+    "SINTERCARD",
+    "SLOWLOG",
+    "SUBSCRIBE",
+    "SWAPDB",
+    "UNSUBSCRIBE",
+    "WAIT",
+    "WAITAOF",
+    "XGROUP",
+    "XINFO",
+    "XREAD",
+    "XREADGROUP",
+    "ZDIFF",
+    "ZINTER",
+    "ZINTERCARD",
+    "ZMPOP",
+    "ZUNION",
+];
+
 /// One command, or several that are sent at once.
 pub(crate) enum Request<'a> {
     One(&'a Cmd),
@@ -90,18 +141,31 @@ impl Request<'_> {
         }
     }
 
+    /// Returns the slot of a key of the first command; `None` if its first argument is no key.
+    pub(crate) fn slot(&self) -> Option<u16> {
+        let name = std::str::from_utf8(self.words()?.next()?).ok()?;
+        let is_other = NO_KEY_FIRST.iter().any(|other| name.eq_ignore_ascii_case(other));
+        let key = self.key().filter(|_| !is_other)?;
+        std::str::from_utf8(key).ok().map(hash_slot)
+    }
+
     /// Returns a key of the first command: its first argument, or the first key of a script.
     pub(crate) fn key(&self) -> Option<&[u8]> {
+        let mut words = self.words()?;
+        let is_script = words.next()?.starts_with(b"EVAL");
+        words.nth(if is_script { 2 } else { 0 })
+    }
+
+    /// Returns the words of the first command.
+    fn words(&self) -> Option<impl Iterator<Item = &[u8]>> {
         let command = match self {
             Self::One(command) => command,
             Self::Several(pipeline) | Self::Awaited(pipeline, _) => pipeline.cmd_iter().next()?,
         };
-        let mut words = command.args_iter().map(|word| match word {
+        Some(command.args_iter().map(|word| match word {
             redis::Arg::Simple(word) => word,
             _ => &[],
-        });
-        let is_script = words.next()?.starts_with(b"EVAL");
-        words.nth(if is_script { 2 } else { 0 })
+        }))
     }
 }
 

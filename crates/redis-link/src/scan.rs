@@ -108,22 +108,34 @@ impl Scan<'_> {
     }
 }
 
-/// Returns the primaries from the reply to `CLUSTER SLOTS`, if there are any. The reply lists for each
-/// range of slots its first and last slot, the host and port of the primary, and the replicas.
-pub(crate) fn primaries(ranges: Reply) -> Option<Primaries> {
-    let Reply::Array(ranges) = ranges else { return None };
-    let primaries = ranges.into_iter().map(primary).collect::<Option<Primaries>>()?;
+/// Returns the primaries from the reply to `CLUSTER SLOTS`, if there are any.
+fn primaries(ranges: Reply) -> Option<Primaries> {
+    let slots = slots_of_primaries(ranges)?.into_iter();
+    let primaries: Primaries =
+        slots.filter_map(|(at, slots)| Some((at, *slots.first()?))).collect();
     (!primaries.is_empty()).then_some(primaries)
 }
 
-/// Returns the host and port that a primary announces, and one of its slots.
-fn primary(range: Reply) -> Option<((Option<Bytes>, i64), u16)> {
-    let Reply::Array(range) = range else { return None };
-    let mut range = range.into_iter();
-    let Reply::Int(first) = range.next()? else { return None };
-    let slot = u16::try_from(first).ok()?;
-    let (host, Some(Reply::Int(port))) = two(range.nth(1)?) else { return None };
-    Some(((host.and_then(Reply::into_bytes), port), slot))
+/// Returns the host and port that each primary announces, with its slots, from the reply to `CLUSTER SLOTS`.
+/// The reply lists for each range of slots its first and last slot, the host and port of the primary, and
+/// the replicas.
+pub(crate) fn slots_of_primaries(
+    ranges: Reply,
+) -> Option<BTreeMap<(Option<Bytes>, i64), Vec<u16>>> {
+    let Reply::Array(ranges) = ranges else { return None };
+    let mut primaries = BTreeMap::<_, Vec<u16>>::new();
+    for range in ranges {
+        let Reply::Array(range) = range else { return None };
+        let mut range = range.into_iter();
+        let (Reply::Int(first), Reply::Int(last)) = (range.next()?, range.next()?) else {
+            return None;
+        };
+        let (first, last) = (u16::try_from(first).ok()?, u16::try_from(last).ok()?);
+        let (host, Some(Reply::Int(port))) = two(range.next()?) else { return None };
+        let at = (host.and_then(Reply::into_bytes), port);
+        primaries.entry(at).or_default().extend(first..=last);
+    }
+    Some(primaries)
 }
 
 fn two(reply: Reply) -> (Option<Reply>, Option<Reply>) {

@@ -20,6 +20,11 @@ impl Slots {
         Self(Box::new([u64::MAX; WORDS]))
     }
 
+    #[cfg(feature = "cluster")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
     /// Returns whether the slot is in the set.
     #[must_use]
     pub fn contains(&self, slot: u16) -> bool {

@@ -1,8 +1,12 @@
 //! Fail-over, replicas, and slots that move.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use redis_link::{Client, ErrorKind, Obstacle, Reply, Script, Timeouts, Tracked, hash_slot, redis};
+use redis_link::{
+    Client, ErrorKind, Observed, Obstacle, Reply, Script, Timeouts, Tracked, hash_slot, redis,
+};
 use testkit::{PATIENCE, RedisCluster, RedisServer, Sentinel, wait_until};
 
 use crate::commands::patient;
@@ -263,27 +267,69 @@ async fn a_node_that_does_not_answer_for_long_delays_no_other_one() {
     let of = |node| *keys.iter().find(|key| cluster.owner(hash_slot(key)) == node).unwrap();
     let [of_lost, of_other] = [0, 1].map(of);
     let timeouts =
-        Timeouts { connect: Duration::from_secs(2), response: Duration::from_millis(1000) };
+        Timeouts { connect: Duration::from_secs(3), response: Duration::from_millis(1500) };
     let client = Client::with_timeouts(&cluster.url(), timeouts).unwrap();
     client.check().await.unwrap();
     cluster.servers()[0].pause();
-    let lost = client.clone();
-    let asks = tokio::spawn(async move {
-        loop {
-            let answer = lost.call(&[b"GET", of_lost.as_bytes()]).await;
-            if answer.is_ok() {
-                return;
+    // A program that starts meanwhile.
+    let late = Client::with_timeouts(&cluster.url(), timeouts).unwrap();
+    late.check().await.unwrap();
+    let mut asks = tokio::task::JoinSet::new();
+    for client in [client.clone(), late.clone()] {
+        asks.spawn(async move {
+            while client.call(&[b"GET", of_lost.as_bytes()]).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-        }
-    });
+        });
+    }
     let began = Instant::now();
-    // Long enough for several attempts to open another connection.
-    while began.elapsed() < Duration::from_secs(8) {
-        assert_eq!(client.call(&[b"GET", of_other.as_bytes()]).await.unwrap(), Reply::Nil);
+    // Long enough for several attempts to reach the node.
+    while began.elapsed() < Duration::from_secs(10) {
+        for client in [&client, &late] {
+            assert_eq!(client.call(&[b"GET", of_other.as_bytes()]).await.unwrap(), Reply::Nil);
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     cluster.servers()[0].resume();
-    tokio::time::timeout(PATIENCE, asks).await.expect("the node answers again").unwrap();
+    let asks = tokio::time::timeout(PATIENCE, asks.join_all());
+    asks.await.expect("the node answers again");
+}
+
+/// Nodes tell which slots they have by `CLUSTER NODES`, which a login may not be allowed.
+#[tokio::test]
+async fn a_cluster_is_reached_again_by_a_login_that_may_not_ask_for_the_nodes() {
+    let cluster = RedisCluster::start(2);
+    for server in cluster.servers() {
+        let words = ["SETUSER", "app", "on", ">pass", "~*", "&*", "+@all", "-cluster|nodes"];
+        redis::cmd("ACL").arg(&words).exec(&mut server.connection()).unwrap();
+    }
+    let url = cluster.url().replace("redis-cluster://", "redis-cluster://app:pass@");
+    let client = Client::open(&url).unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    client.observe(move |observed| {
+        if matches!(observed, Observed::Connected) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let reads = async || {
+        for key in ["a", "b", "c", "d", "e", "f"] {
+            if client.call(&[b"GET", key.as_bytes()]).await.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    testkit::until("the cluster answers", reads).await;
+    cluster.servers()[0].pause();
+    assert!(!reads().await);
+    cluster.servers()[0].resume();
+    testkit::until("all nodes answer again", reads).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = connections.load(Ordering::Relaxed);
+    assert!(reads().await);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(connections.load(Ordering::Relaxed), before, "the connection stays");
 }
 
 /// A node that is slow, or waits for its replicas, delays no other one.
