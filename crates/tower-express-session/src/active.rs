@@ -138,6 +138,8 @@ impl ActiveSession {
         if !self.context.options().strict {
             mine.touch(now_ms())?;
         }
+        // Also if this future is dropped before the store has answered.
+        self.state().save_failed = true;
         let saved = match mine.cookie.time_to_live(now_ms(), self.context.options().ttl) {
             Some(ttl) => {
                 let written = self.context.write(&id, &mine, &base, ttl, change).await;
@@ -338,9 +340,10 @@ impl ActiveSession {
         self.state().drop_changes();
     }
 
-    /// Returns whether the last attempt of the request to store the session failed.
-    pub(crate) fn save_failed(&self) -> bool {
-        self.state().save_failed
+    /// Returns whether the request tried to store a new session, and failed.
+    pub(crate) fn creation_failed(&self) -> bool {
+        let state = self.state();
+        state.save_failed && state.base.is_none()
     }
 
     /// Returns the state of the session at the end of the request. The lifetime of its cookie

@@ -205,8 +205,8 @@ impl<S: Store, F> SessionLayerBuilder<S, F> {
     /// Sets whether the changes of a request are stored if its handler answers with a server error
     /// (5xx). Default: yes, as in Express. A login, a renewal, a logout, and changes that the
     /// handler stored itself with [`save`](crate::Session::save) or
-    /// [`update`](crate::Session::update) are kept in any case. A session that the handler failed to store
-    /// is not stored once more.
+    /// [`update`](crate::Session::update) are kept in any case, but not a login that the handler failed to
+    /// store.
     pub fn save_on_server_error(self, save: bool) -> Self {
         self.with(|options| options.rules.drop_on_server_error = !save)
     }

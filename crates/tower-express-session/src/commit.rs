@@ -37,7 +37,7 @@ pub(crate) async fn commit(
     }
     let finished = session.finish()?;
     if let Finished::Alive { id, cookie, facts } = &finished {
-        if drops && session.save_failed() {
+        if drops && session.creation_failed() {
             return Ok(()); // The handler reports it.
         }
         let action = policy::store_action(*facts, context.options().rules);

@@ -37,7 +37,7 @@ pub(crate) struct State {
     is_answered: bool,
     /// Whether it replaces a session that could not be read, and so must not be stored.
     pub(crate) is_stand_in: bool,
-    /// Whether the last attempt of this request to store it failed.
+    /// Whether the last attempt of this request to store it failed, or was dropped.
     pub(crate) save_failed: bool,
     /// The epoch that it was, or will be, created with.
     pub(crate) epoch: Option<u64>,
@@ -182,6 +182,7 @@ impl State {
         self.begun = Some(record.clone());
         self.record = Some(record);
         self.base = None;
+        self.save_failed = false;
         self.seen_ms = None;
         self.notes_saves = false;
     }
