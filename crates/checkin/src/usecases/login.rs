@@ -153,12 +153,12 @@ impl Login {
             account = match check().await {
                 Ok(account) => account,
                 Err(error) => {
-                    session.log_out().await?;
+                    leave(&session).await;
                     return Err(error);
                 }
             };
         }
-        session.log_out().await?;
+        leave(&session).await;
         Err(LoginError::Busy)
     }
 
@@ -174,7 +174,14 @@ impl Login {
         session.save().await?;
         // Raising the epoch ends every session that is stored at that time. This session may be stored
         // later.
-        let is_valid = self.users.standing(*id).await?.epoch == standing.epoch;
+        let current = match self.users.standing(*id).await {
+            Ok(current) => current,
+            Err(error) => {
+                leave(session).await;
+                return Err(error.into());
+            }
+        };
+        let is_valid = current.epoch == standing.epoch;
         if is_valid {
             self.security.record(EventKind::Login, Some(*id), address, None).await;
         }
@@ -323,6 +330,14 @@ impl Login {
             Err(error) => tracing::warn!(%error, "cannot replace the hash of a password"),
         }
         account
+    }
+}
+
+/// Logs a session out again that must not be logged in. If the store does not end it, the browser gets no
+/// cookie of it.
+async fn leave(session: &Session) {
+    if session.log_out().await.is_err() {
+        session.raw().unset();
     }
 }
 
