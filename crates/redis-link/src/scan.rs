@@ -58,8 +58,11 @@ impl Client {
     }
 }
 
+/// The host and port that a server announces.
+type Announced = (Option<Bytes>, i64);
+
 /// The host and port that each primary announces, with one of its slots.
-pub(crate) type Primaries = BTreeMap<(Option<Bytes>, i64), u16>;
+pub(crate) type Primaries = BTreeMap<Announced, u16>;
 
 impl Client {
     /// Returns the primaries of a cluster. The request is not observed: where keys are tracked, it is sent
@@ -119,9 +122,7 @@ fn primaries(ranges: Reply) -> Option<Primaries> {
 /// Returns the host and port that each primary announces, with its slots, from the reply to `CLUSTER SLOTS`.
 /// The reply lists for each range of slots its first and last slot, the host and port of the primary, and
 /// the replicas.
-pub(crate) fn slots_of_primaries(
-    ranges: Reply,
-) -> Option<BTreeMap<(Option<Bytes>, i64), Vec<u16>>> {
+pub(crate) fn slots_of_primaries(ranges: Reply) -> Option<BTreeMap<Announced, Vec<u16>>> {
     let Reply::Array(ranges) = ranges else { return None };
     let mut primaries = BTreeMap::<_, Vec<u16>>::new();
     for range in ranges {
