@@ -33,6 +33,8 @@ pub(crate) struct Links {
     link: Mutex<Option<Link>>,
     // Held while connecting, so that one task connects and the others wait for it.
     connecting: tokio::sync::Mutex<Attempts>,
+    /// Whether a task connects to a cluster while commands use the last link.
+    is_connecting: AtomicBool,
 }
 
 #[derive(Default)]
@@ -65,7 +67,8 @@ pub(crate) struct Link {
 impl Links {
     pub(crate) fn new(connector: Arc<Connector>, timeouts: Timeouts, observer: Observer) -> Self {
         let (link, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { connector, timeouts, observer, link, connecting }
+        let is_connecting = AtomicBool::new(false);
+        Self { connector, timeouts, observer, link, connecting, is_connecting }
     }
 
     /// Returns the current link, or connects and returns a new one. Connecting may take longer than a
@@ -75,19 +78,39 @@ impl Links {
         if let Some(link) = self.current() {
             return Ok(link);
         }
-        let links = Arc::clone(self);
-        let connect = async move { links.connect().await };
         if let Some(former) = self.former() {
-            if self.connecting.try_lock().is_ok() {
-                tokio::spawn(connect);
-            }
+            self.connect_meanwhile();
             return Ok(former);
         }
+        let links = Arc::clone(self);
         // The caller may stop waiting.
-        match tokio::spawn(connect).await {
-            Ok(connected) => connected,
-            Err(_) => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+        let connecting = tokio::spawn(async move { links.connect().await });
+        let aborted = |_| Err(io::Error::from(io::ErrorKind::ConnectionAborted).into());
+        let link = connecting.await.unwrap_or_else(aborted)?;
+        if link.missing.is_some() {
+            self.connect_meanwhile();
         }
+        Ok(link)
+    }
+
+    /// Connects to a cluster in a task, and again and again while one of its nodes is missing.
+    fn connect_meanwhile(self: &Arc<Self>) {
+        if self.is_connecting.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let links = Arc::downgrade(self);
+        tokio::spawn(async move {
+            while let Some(links) = links.upgrade() {
+                // Later commands find the result.
+                drop(links.connect().await);
+                if links.former().is_none_or(|link| link.missing.is_none()) {
+                    links.is_connecting.store(false, Ordering::Relaxed);
+                    return;
+                }
+                drop(links);
+                tokio::time::sleep(LONGEST_PAUSE_OF_REST).await;
+            }
+        });
     }
 
     /// Returns the current link, or connects, however long that takes.

@@ -295,6 +295,23 @@ async fn a_node_that_does_not_answer_for_long_delays_no_other_one() {
     asks.await.expect("the node answers again");
 }
 
+#[tokio::test]
+async fn a_missing_node_is_reached_again_although_no_command_asks_for_it() {
+    let cluster = RedisCluster::start(2);
+    cluster.servers()[0].pause();
+    let client = Client::open(&cluster.url()).unwrap();
+    let key = ["a", "b", "c", "d"].into_iter().find(|key| cluster.owner(hash_slot(key)) == 0);
+    let read = async || client.call(&[b"GET", key.unwrap().as_bytes()]).await;
+    let is_missing = async || {
+        let answer = read().await;
+        answer.is_err_and(|error| error.obstacle() == Some(Obstacle::ClusterDown))
+    };
+    testkit::until("the node is known to be missing", is_missing).await;
+    cluster.servers()[0].resume();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(read().await.unwrap(), Reply::Nil);
+}
+
 /// Nodes tell which slots they have by `CLUSTER NODES`, which a login may not be allowed.
 #[tokio::test]
 async fn a_cluster_is_reached_again_by_a_login_that_may_not_ask_for_the_nodes() {
