@@ -129,7 +129,7 @@ impl App {
 
     /// Runs a service to its end. If the store was unavailable at the start, prepares it meanwhile. If Redis denies the
     /// login a command or a key later, logs once what is missing; if nothing is, logs that once until there was no denial
-    /// for [`QUIET`].
+    /// for a minute.
     ///
     /// # Errors
     ///
