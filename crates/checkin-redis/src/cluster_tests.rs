@@ -63,6 +63,7 @@ async fn a_partition_with_many_idempotency_keys_moves_as_a_few_keys() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_of_an_event_waits_for_the_node_of_its_list_only() {
     let cluster = RedisCluster::start(3);
+    cluster.suspect_nobody();
     let timeouts = Timeouts { connect: Duration::from_secs(20), response: Duration::from_secs(3) };
     let client = Client::with_timeouts(&cluster.url(), timeouts).unwrap();
     let storage = RedisStorage::new(client, "ncc", 1);

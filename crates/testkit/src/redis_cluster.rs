@@ -98,6 +98,18 @@ impl RedisCluster {
         usize::from(slot) / SLOTS.div_ceil(self.parts)
     }
 
+    /// From now on, no server calls another one failed, however long that one is suspended.
+    ///
+    /// # Panics
+    ///
+    /// If a server does not respond.
+    pub fn suspect_nobody(&self) {
+        for server in self.servers.iter().chain(&self.replicas) {
+            let words = ["SET", "cluster-node-timeout", "3600000"];
+            run(server, redis::cmd("CONFIG").arg(&words));
+        }
+    }
+
     /// Makes a replica the primary of its slots, together with the old one (`CLUSTER FAILOVER`).
     ///
     /// # Panics

@@ -231,8 +231,8 @@ async fn a_command_waits_for_a_server_that_does_not_respond_for_a_while() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let paused =
         &site.cluster().servers()[(site.cluster().owner(redis_link::hash_slot(&epoch)) + 1) % 3];
+    site.cluster().suspect_nobody();
     paused.pause();
-    // Shorter than the time after which the others would vote it out.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     paused.resume();
     let ended = Ended::of(command);

@@ -236,6 +236,7 @@ async fn a_cluster_is_found_although_one_of_its_nodes_does_not_respond() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_nodes_answer_while_a_connection_is_opened_because_one_does_not() {
     let cluster = RedisCluster::start(2);
+    cluster.suspect_nobody();
     let node_of = |key: &str| cluster.owner(hash_slot(key));
     let keys = ["a", "b", "c", "d", "e", "f"];
     let [of_lost, of_other] =
@@ -258,11 +259,7 @@ async fn other_nodes_answer_while_a_connection_is_opened_because_one_does_not() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_does_not_answer_for_long_delays_no_other_one() {
     let cluster = RedisCluster::start(2);
-    for server in cluster.servers() {
-        // No node calls another one failed meanwhile.
-        let set = redis::cmd("CONFIG").arg("SET").arg("cluster-node-timeout").arg(60_000).clone();
-        set.exec(&mut server.connection()).unwrap();
-    }
+    cluster.suspect_nobody();
     let keys = ["a", "b", "c", "d", "e", "f"];
     let of = |node| *keys.iter().find(|key| cluster.owner(hash_slot(key)) == node).unwrap();
     let [of_lost, of_other] = [0, 1].map(of);
@@ -298,6 +295,7 @@ async fn a_node_that_does_not_answer_for_long_delays_no_other_one() {
 #[tokio::test]
 async fn a_missing_node_is_reached_again_although_no_command_asks_for_it() {
     let cluster = RedisCluster::start(2);
+    cluster.suspect_nobody();
     cluster.servers()[0].pause();
     let client = Client::open(&cluster.url()).unwrap();
     let key = ["a", "b", "c", "d"].into_iter().find(|key| cluster.owner(hash_slot(key)) == 0);
@@ -310,6 +308,23 @@ async fn a_missing_node_is_reached_again_although_no_command_asks_for_it() {
     cluster.servers()[0].resume();
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(read().await.unwrap(), Reply::Nil);
+}
+
+/// The task that reaches a missing node ends with the runtime that it runs in.
+#[test]
+fn a_missing_node_is_reached_again_in_another_runtime() {
+    let cluster = RedisCluster::start(2);
+    cluster.suspect_nobody();
+    let key = ["a", "b", "c", "d"].into_iter().find(|key| cluster.owner(hash_slot(key)) == 0);
+    let client = Client::open(&cluster.url()).unwrap();
+    let read = async || client.call(&[b"GET", key.unwrap().as_bytes()]).await;
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    cluster.servers()[0].pause();
+    runtime().block_on(testkit::until("the node is known to be missing", async || {
+        read().await.is_err_and(|error| error.obstacle() == Some(Obstacle::ClusterDown))
+    }));
+    cluster.servers()[0].resume();
+    runtime().block_on(testkit::until("the node answers", async || read().await.is_ok()));
 }
 
 /// Nodes tell which slots they have by `CLUSTER NODES`, which a login may not be allowed.
