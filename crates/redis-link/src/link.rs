@@ -33,8 +33,8 @@ pub(crate) struct Links {
     link: Mutex<Option<Link>>,
     // Held while connecting, so that one task connects and the others wait for it.
     connecting: tokio::sync::Mutex<Attempts>,
-    /// Whether a task connects to a cluster while commands use the last link.
-    is_connecting: AtomicBool,
+    /// Held by the task that connects to a cluster while commands use the last link.
+    meanwhile: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -67,8 +67,7 @@ pub(crate) struct Link {
 impl Links {
     pub(crate) fn new(connector: Arc<Connector>, timeouts: Timeouts, observer: Observer) -> Self {
         let (link, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
-        let is_connecting = AtomicBool::new(false);
-        Self { connector, timeouts, observer, link, connecting, is_connecting }
+        Self { connector, timeouts, observer, link, connecting, meanwhile: Arc::default() }
     }
 
     /// Returns the current link, or connects and returns a new one. Connecting may take longer than a
@@ -95,16 +94,15 @@ impl Links {
 
     /// Connects to a cluster in a task, and again and again while one of its nodes is missing.
     fn connect_meanwhile(self: &Arc<Self>) {
-        if self.is_connecting.swap(true, Ordering::Relaxed) {
-            return;
-        }
+        // Released also if the task ends with its runtime.
+        let Ok(held) = Arc::clone(&self.meanwhile).try_lock_owned() else { return };
         let links = Arc::downgrade(self);
         tokio::spawn(async move {
+            let _held = held;
             while let Some(links) = links.upgrade() {
                 // Later commands find the result.
                 drop(links.connect().await);
                 if links.former().is_none_or(|link| link.missing.is_none()) {
-                    links.is_connecting.store(false, Ordering::Relaxed);
                     return;
                 }
                 drop(links);
