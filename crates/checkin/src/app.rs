@@ -29,6 +29,7 @@ use tower_express_session::{
 };
 
 use self::start::Denials;
+use crate::command_timeouts::CommandTimeouts;
 use crate::config::{Common, RedisUrl, SessionEncryption, StoreUrl};
 use crate::http::{
     ClientLimits, Cors, Edge, Metrics, OnFailure, Proxies, Readiness, StrictTransport,
@@ -96,6 +97,7 @@ pub struct App {
     session_key_prefix: String,
     readiness: Readiness,
     denials: Denials,
+    timeouts: CommandTimeouts,
     /// Cancelled when the service drains.
     draining: CancellationToken,
     /// The command that runs the process, and the services in it, once it has started.
@@ -134,6 +136,7 @@ struct Stores {
     cached: Arc<dyn AccountStore>,
     keys: Option<EncryptionKeys>,
     denials: Denials,
+    timeouts: CommandTimeouts,
 }
 
 impl App {
@@ -177,6 +180,7 @@ impl App {
             sessions,
             keys,
             denials: Denials::default(),
+            timeouts: CommandTimeouts::new(config.store_timeout),
         };
         Self::on(config, stores, secret.as_slice(), (metrics, traces))
     }
@@ -191,7 +195,9 @@ impl App {
         let metrics = ProcessMetrics::default();
         let traces = TracesCell::default();
         let denials = Denials { client: Some(client.clone()), ..Denials::default() };
-        observe::redis(&client, metrics.store.clone(), traces.clone(), denials.noticed.clone());
+        let timeouts = CommandTimeouts::new(config.store_timeout);
+        let (store, noticed) = (metrics.store.clone(), denials.noticed.clone());
+        observe::redis(&client, store, traces.clone(), noticed, timeouts.clone());
         let prefix = config.key_prefix.as_str();
         let mut sessions = Form::of(config)
             .in_redis(client.clone(), prefix)
@@ -211,13 +217,14 @@ impl App {
         let cached = with_encryption(cached, keys.as_ref());
         let storage = RedisStorage::new(client.clone(), prefix, config.partitions.into())
             .wait_for_replicas(replicas, within)?;
-        let stores = Stores { storage: Arc::new(storage), sessions, cached, keys, denials };
+        let storage = Arc::new(storage);
+        let stores = Stores { storage, sessions, cached, keys, denials, timeouts };
         Self::on(config, stores, secrets.as_slice(), (metrics, traces))
     }
 
     fn on(
         config: &Common,
-        Stores { storage, sessions: session_store, cached: cached_store, keys, denials }: Stores,
+        Stores { storage, sessions: session_store, cached: cached_store, keys, denials, timeouts }: Stores,
         secrets: &[String],
         (metrics, traces): (ProcessMetrics, TracesCell),
     ) -> anyhow::Result<Self> {
@@ -284,6 +291,7 @@ impl App {
             session_key_prefix: Form::of(config).key_prefix(config),
             readiness: Readiness::unchecked(),
             denials,
+            timeouts,
             draining: CancellationToken::new(),
             process: Arc::default(),
             metrics,

@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod command_timeouts;
 pub mod concurrency;
 pub mod config;
 pub mod generate;

@@ -6,6 +6,7 @@ use redis_link::{Client, Failure, Observed};
 use sqlite_writer::{Database, ErrorKind};
 use tokio::sync::Notify;
 
+use crate::command_timeouts::CommandTimeouts;
 use crate::metrics::StoreMetrics;
 use crate::traces::Traces;
 
@@ -17,11 +18,16 @@ pub(super) fn redis(
     metrics: StoreMetrics,
     traces: TracesCell,
     denied: Arc<Notify>,
+    timeouts: CommandTimeouts,
 ) {
     client.observe(move |observed| {
         metrics.redis(&observed);
-        if let Observed::Request { failure: Some(Failure::Denied), .. } = observed {
-            denied.notify_one();
+        if let Observed::Request { failure: Some(failure), .. } = observed {
+            match failure {
+                Failure::Denied => denied.notify_one(),
+                Failure::TimedOut => timeouts.note(),
+                _ => {}
+            }
         }
         if let Some(traces) = traces.get()
             && let Observed::Request { operation, took, failure, .. } = observed

@@ -140,11 +140,16 @@ impl App {
             true => Identity::Session(Accounts::new(self.storage.clone(), self.lease)),
             false => Identity::None,
         };
-        let throttled = self.metrics.throttled.clone();
-        let (log, retractions) = (self.storage.clone(), self.storage.clone());
-        let (locations, users) = (self.storage.clone(), self.storage.clone());
-        let routes =
-            receiver::router(log, retractions, locations, users, identity, settings, throttled);
+        let parts = receiver::Parts {
+            log: self.storage.clone(),
+            retractions: self.storage.clone(),
+            locations: self.storage.clone(),
+            users: self.storage.clone(),
+            identity,
+            throttled: self.metrics.throttled.clone(),
+            timeouts: self.timeouts.clone(),
+        };
+        let routes = receiver::router(parts, settings);
         Service { routes, sessions: sessions.then(|| self.cached_sessions.clone()) }
     }
 

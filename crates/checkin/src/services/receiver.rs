@@ -1,5 +1,6 @@
 //! The check-in receiver: appends check-ins to the log, and deletes them.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::command_timeouts::{CommandTimeouts, GivenUp};
 use crate::domain::{CheckinId, Comment, LocationId, NewCheckin, StarRating, UserId};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Missing, Problems};
 use crate::http::{Headers, JsonBody, Parameters, Problem, ProblemDetails, RequestAddress};
@@ -33,6 +35,31 @@ const BEHIND_RETRY: Duration = Duration::from_secs(5);
 struct Receiver {
     identity: Identity,
     check_in: CheckIn,
+    timeouts: CommandTimeouts,
+}
+
+/// What the service is built from.
+pub struct Parts {
+    /// The log of all check-ins.
+    pub log: Arc<dyn Log>,
+    /// Deletes check-ins.
+    pub retractions: Arc<dyn Retractions>,
+    /// The locations.
+    pub locations: Arc<dyn Locations>,
+    /// The accounts.
+    pub users: Arc<dyn Users>,
+    /// The way to find the user who checks in.
+    pub identity: Identity,
+    /// Counts what is refused.
+    pub throttled: Throttled,
+    /// When commands to the store timed out.
+    pub timeouts: CommandTimeouts,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("identity", &self.identity).finish_non_exhaustive()
+    }
 }
 
 /// The way to find the user who checks in.
@@ -54,23 +81,16 @@ pub struct ReceiverSettings {
     pub rate_per_user: u32,
 }
 
-/// Returns the routes of the service, which counts what it refuses in `throttled`.
-pub fn router(
-    log: Arc<dyn Log>,
-    retractions: Arc<dyn Retractions>,
-    locations: Arc<dyn Locations>,
-    users: Arc<dyn Users>,
-    identity: Identity,
-    settings: ReceiverSettings,
-    throttled: Throttled,
-) -> OpenApiRouter {
+/// Returns the routes of the service.
+pub fn router(parts: Parts, settings: ReceiverSettings) -> OpenApiRouter {
+    let Parts { log, retractions, locations, users, identity, throttled, timeouts } = parts;
     let ReceiverSettings { admission, rate_per_user } = settings;
     let check_in =
         CheckIn::new(log, retractions, locations, users, admission, rate_per_user, throttled);
     OpenApiRouter::new()
         .routes(routes!(checkin))
         .routes(routes!(delete))
-        .with_state(Arc::new(Receiver { identity, check_in }))
+        .with_state(Arc::new(Receiver { identity, check_in, timeouts }))
 }
 
 body! {
@@ -145,17 +165,20 @@ async fn checkin(
     headers: Result<Headers<CheckinHeaders>, Problem>,
     body: Result<JsonBody<NewCheckinBody>, Problem>,
 ) -> Result<impl IntoResponse, Problem> {
-    // A request without a login is answered with 401, whatever else is wrong. The session is read when the request
-    // is complete, because it may have ended while the client sent the body.
-    let owner = receiver.owner(session).await?;
-    let Headers(CheckinHeaders { idempotency_key }) = headers?;
-    let JsonBody(NewCheckinBody { user, location, stars, comment, is_private }) = body?;
-    let key = idempotency_key.as_ref().map(|key| key.0.as_str());
-    let is_private = is_private.unwrap_or_default();
-    let checkin = NewCheckin { user, location, stars, comment, is_private };
-    let (id, quota) = receiver.check_in.check_in(owner, checkin, key).await?;
-    let id = HeaderValue::try_from(id.to_string()).map_err(|_| Problem::internal())?;
-    Ok((StatusCode::ACCEPTED, quota, [(CHECKIN_ID, id)]))
+    let answer = async {
+        // A request without a login is answered with 401, whatever else is wrong. The session is read when the request
+        // is complete, because it may have ended while the client sent the body.
+        let owner = receiver.owner(session).await?;
+        let Headers(CheckinHeaders { idempotency_key }) = headers?;
+        let JsonBody(NewCheckinBody { user, location, stars, comment, is_private }) = body?;
+        let key = idempotency_key.as_ref().map(|key| key.0.as_str());
+        let is_private = is_private.unwrap_or_default();
+        let checkin = NewCheckin { user, location, stars, comment, is_private };
+        let (id, quota) = receiver.check_in.check_in(owner, checkin, key).await?;
+        let id = HeaderValue::try_from(id.to_string()).map_err(|_| Problem::internal())?;
+        Ok((StatusCode::ACCEPTED, quota, [(CHECKIN_ID, id)]))
+    };
+    receiver.timeouts.within(answer).await?
 }
 
 parameters! {
@@ -189,17 +212,22 @@ async fn delete(
     session: Result<LazySession, Error>,
     parameters: Result<Parameters<DeletedCheckin>, Problem>,
 ) -> Result<impl IntoResponse, Problem> {
-    let owner = receiver.owner(session).await?;
-    let Parameters(DeletedCheckin { id, user }) = parameters?;
-    let user = match (owner, user) {
-        (Some(owner), Some(user)) if owner != user => return Err(CheckInError::AnotherUser.into()),
-        (owner, user) => owner.or(user).ok_or_else(|| {
-            Problem::new(StatusCode::BAD_REQUEST, "not valid: userId")
-                .field("userId", "must be given")
-        })?,
+    let answer = async {
+        let owner = receiver.owner(session).await?;
+        let Parameters(DeletedCheckin { id, user }) = parameters?;
+        let user = match (owner, user) {
+            (Some(owner), Some(user)) if owner != user => {
+                return Err(CheckInError::AnotherUser.into());
+            }
+            (owner, user) => owner.or(user).ok_or_else(|| {
+                Problem::new(StatusCode::BAD_REQUEST, "not valid: userId")
+                    .field("userId", "must be given")
+            })?,
+        };
+        let quota = receiver.check_in.delete(user, id).await?;
+        Ok((StatusCode::NO_CONTENT, quota, ()))
     };
-    let quota = receiver.check_in.delete(user, id).await?;
-    Ok((StatusCode::NO_CONTENT, quota, ()))
+    receiver.timeouts.within(answer).await?
 }
 
 impl Receiver {
@@ -243,6 +271,12 @@ impl From<CheckInError> for Problem {
             }
             CheckInError::Storage(error) => error.into(),
         }
+    }
+}
+
+impl From<GivenUp> for Problem {
+    fn from(GivenUp: GivenUp) -> Self {
+        Self::store_unavailable()
     }
 }
 

@@ -2,11 +2,12 @@
 //! when it is over.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlite_writer::rusqlite::Connection;
 use testkit::{
-    Client, Program, RedisCluster, RedisServer, Sentinel, Stream, free_port, wait_until,
+    Client, Program, Proxy, RedisCluster, RedisServer, Sentinel, Stream, free_port, wait_until,
 };
 
 use crate::harness::{
@@ -148,6 +149,59 @@ async fn an_outage_is_two_lines() {
     }
     site.server().resume();
     is_ready(&receiver).await;
+}
+
+/// As it is on a connection with little bandwidth, on which each command takes almost as long as it may.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_check_in_waits_no_longer_than_a_command_of_it_may_while_commands_time_out() {
+    let site = Site::redis();
+    let proxy = Proxy::start(site.server().port());
+    let store = format!("redis://127.0.0.1:{}", proxy.port());
+    let limit = Duration::from_secs(3);
+    let receiver = site.receiver(&["--no-auth", "--store", &store, "--store-timeout", "3s"]);
+    is_ready(&receiver.client()).await;
+    // A command takes 1.8 s, and a check-in several commands.
+    proxy.delay(900..=900, testkit::random());
+    let [first, second] = [1, 2].map(async |user| {
+        let began = Instant::now();
+        let body = json!({"userId": user, "locationId": 1, "starRating": 3});
+        let answer = receiver.client().post("/api/checkin", &body).await;
+        (answer, began.elapsed())
+    });
+    let later = async |after: u64| tokio::time::sleep(Duration::from_millis(after)).await;
+    let second = async {
+        later(800).await;
+        second.await
+    };
+    let freeze = async {
+        // The first command of the first check-in is answered, and that of the second is not.
+        later(2200).await;
+        proxy.freeze();
+    };
+    let (first, second, ()) = tokio::join!(first, second, freeze);
+    for (answer, took) in [first, second] {
+        expect_problem(&answer, 503, &[]);
+        assert!(retry_after(&answer) >= 1);
+        assert!((limit..limit + Duration::from_millis(1200)).contains(&took), "{took:?}");
+    }
+    proxy.thaw();
+}
+
+/// Each of the commands of a check-in may take as long as a command may.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_check_in_may_take_longer_than_a_command_while_none_times_out() {
+    let site = Site::redis();
+    let proxy = Proxy::start(site.server().port());
+    let store = format!("redis://127.0.0.1:{}", proxy.port());
+    let receiver = site.receiver(&["--no-auth", "--store", &store, "--store-timeout", "2s"]);
+    is_ready(&receiver.client()).await;
+    proxy.delay(400..=400, testkit::random());
+    let body = json!({"userId": 1, "locationId": 1, "starRating": 3});
+    let began = Instant::now();
+    assert_eq!(receiver.client().post("/api/checkin", &body).await.status, 202);
+    assert!(began.elapsed() > Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[test]

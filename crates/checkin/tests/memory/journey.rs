@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
+use checkin::command_timeouts::CommandTimeouts;
 use checkin::metrics::Throttled;
 use checkin::services::{processor, receiver};
 use checkin_storage::conformance::{first, listed, location, new_user, window};
@@ -55,17 +56,16 @@ fn receiver(storage: &Arc<dyn Storage>) -> Router {
         admission: window(Duration::from_secs(600)),
         rate_per_user: 0,
     };
-    let (log, locations, users) = (storage.clone(), storage.clone(), storage.clone());
-    receiver::router(
-        log,
-        storage.clone(),
-        locations,
-        users,
-        receiver::Identity::None,
-        settings,
-        Throttled::default(),
-    )
-    .into()
+    let parts = receiver::Parts {
+        log: storage.clone(),
+        retractions: storage.clone(),
+        locations: storage.clone(),
+        users: storage.clone(),
+        identity: receiver::Identity::None,
+        throttled: Throttled::default(),
+        timeouts: CommandTimeouts::new(Duration::from_secs(1)),
+    };
+    receiver::router(parts, settings).into()
 }
 
 async fn check_in(receiver: &Router, user: u64, place: u64) -> StatusCode {

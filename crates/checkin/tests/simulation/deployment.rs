@@ -1,8 +1,10 @@
 //! The processors and receivers of a run, which crash, stop, stall and start again.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::Router;
+use checkin::command_timeouts::CommandTimeouts;
 use checkin::metrics::Throttled;
 use checkin::services::{processor, receiver};
 use checkin_storage::Storage;
@@ -156,12 +158,17 @@ impl Deployment {
 fn receiver(world: &Arc<World>, plan: &Plan, number: usize) -> Receiver {
     let process = Process::new(world, &format!("receiver-{number}"), plan, true);
     let storage = Arc::new(process.storage(plan.partitions));
-    let (log, retractions) = (storage.clone(), storage.clone());
-    let (locations, users, throttled) = (storage.clone(), storage, Throttled::default());
+    let parts = receiver::Parts {
+        log: storage.clone(),
+        retractions: storage.clone(),
+        locations: storage.clone(),
+        users: storage,
+        identity: receiver::Identity::None,
+        throttled: Throttled::default(),
+        timeouts: CommandTimeouts::new(Duration::from_secs(1)),
+    };
     let settings = receiver::ReceiverSettings { admission: plan.admission, rate_per_user: 0 };
-    let identity = receiver::Identity::None;
-    let router =
-        receiver::router(log, retractions, locations, users, identity, settings, throttled).into();
+    let router = receiver::router(parts, settings).into();
     Receiver { process, router, ended: CancellationToken::new() }
 }
 
