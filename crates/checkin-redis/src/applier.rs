@@ -52,7 +52,7 @@ impl Applier for RedisStorage {
         self.figures().settle(&applied.ownerless).await?;
         let moved = partition.move_checkpoint(batch, last, &dead).await?;
         let dead = if moved { dead.len() as u64 } else { 0 };
-        Ok(Applied { new: applied.new, dead, overtaken: !moved })
+        Ok(Applied { new: applied.new, dead })
     }
 
     async fn backlog(&self) -> Result<u64> {

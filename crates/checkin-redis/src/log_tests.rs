@@ -433,7 +433,7 @@ async fn a_check_in_that_is_applied_again_keeps_its_first_time() {
     checkins[0].time_ms += 3_600_000;
     let entries = checkins.into_iter().map(LogEntry::Checkin).collect();
     let again = Batch { part: 0, after: CheckinId::MIN, entries };
-    assert!(storage.apply(&again).await.unwrap().overtaken);
+    assert_eq!(storage.apply(&again).await.unwrap().new, 1);
     let shown = storage.user(last.user).await.unwrap().unwrap();
     assert_eq!((shown.num_checkins, shown.last_checkin), (3 + 2, Some(last.time_ms)));
     assert_eq!(shown.last_seen_at, Some(last.location));

@@ -27,7 +27,7 @@ impl Applier for SqliteStorage {
         let now = self.file.now_ms();
         let write = move |connection: &Connection| {
             if checkpoint(connection)? != after {
-                return Ok(Applied { overtaken: true, ..Applied::default() });
+                return Ok(Applied::default());
             }
             // They were retracted after the batch was read.
             let retracted = retractions::between(connection, after, last)?;
@@ -45,7 +45,7 @@ impl Applier for SqliteStorage {
             let sql = "UPDATE checkpoint SET ms = ?1, seq = ?2, counted = counted + ?3";
             connection.prepare_cached(sql)?.execute(params![ms, seq, column::number(count)])?;
             let new = (checkins.len() - dangling.len()) as u64;
-            Ok(Applied { new, dead: count - new, overtaken: false })
+            Ok(Applied { new, dead: count - new })
         };
         self.file.write(write).await
     }

@@ -25,7 +25,8 @@ pub trait Applier: Send + Sync {
     /// Reads the entries behind `after`, in order, at most `limit`, of the part that the lease is for.
     async fn read(&self, lease: &Lease, after: CheckinId, limit: usize) -> Result<Batch>;
 
-    /// Applies a batch and then moves the checkpoint behind it. Call it again after an error.
+    /// Applies a batch and then moves the checkpoint behind it. Call it again after an error. If the checkpoint is
+    /// elsewhere by now, it stays there: an earlier call has moved it, whose answer was late, or another processor.
     async fn apply(&self, batch: &Batch) -> Result<Applied>;
 
     /// Returns the number of entries that are not yet applied.
@@ -112,6 +113,4 @@ pub struct Applied {
     pub new: u64,
     /// Entries that became dead letters.
     pub dead: u64,
-    /// Whether another processor moved the checkpoint meanwhile: the lease is lost.
-    pub overtaken: bool,
 }

@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::ops::RangeInclusive;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ struct State {
     is_frozen: Mutex<bool>,
     thawed: Condvar,
     streams: Mutex<Vec<TcpStream>>,
+    /// The bytes at which the proxy freezes itself.
+    held_back: Mutex<Option<Vec<u8>>>,
     /// The time, in milliseconds, that a chunk is on its way.
     delay: Mutex<Option<(RangeInclusive<u64>, Rng)>>,
 }
@@ -63,6 +65,15 @@ impl Proxy {
         self.state.set_frozen(true);
     }
 
+    /// Freezes as soon as these bytes arrive, which are held back: their receiver gets them late.
+    pub fn freeze_before(&self, bytes: &[u8]) {
+        *self.state.held_back() = Some(bytes.to_owned());
+    }
+
+    pub fn is_frozen(&self) -> bool {
+        *self.state.is_frozen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Forwards everything again, including the data that arrived meanwhile.
     pub fn thaw(&self) {
         self.state.set_frozen(false);
@@ -96,8 +107,19 @@ impl State {
         drop(thawed.unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn streams(&self) -> std::sync::MutexGuard<'_, Vec<TcpStream>> {
+    fn streams(&self) -> MutexGuard<'_, Vec<TcpStream>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held_back(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.held_back.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn freeze_if_held_back(&self, bytes: &[u8]) {
+        let is_in = |part: &mut Vec<u8>| bytes.windows(part.len()).any(|found| found == &**part);
+        if self.held_back().take_if(is_in).is_some() {
+            self.set_frozen(true);
+        }
     }
 
     /// Returns when a chunk arrives that is sent now.
@@ -138,6 +160,7 @@ impl State {
     fn write(&self, chunks: &Receiver<Chunk>, mut to: TcpStream) {
         for Chunk { due, bytes } in chunks {
             thread::sleep(due.saturating_duration_since(Instant::now()));
+            self.freeze_if_held_back(&bytes);
             self.wait_for_thaw();
             if to.write_all(&bytes).is_err() {
                 break;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    Accepted, Applied, AuditReport, Batch, DeadLetterId, HistoryPosition, Lease, Loaded, PartState,
-    Replay,
+    Accepted, Applied, AuditReport, Batch, DeadLetterId, HistoryPosition, Lease, Loaded, LogEntry,
+    PartState, Replay,
 };
 use checkin_domain::{Checkin, CheckinId};
 
@@ -78,7 +78,7 @@ pub async fn figures_are_the_sums_over_the_log(subject: StoreUnderTest) {
         checkins.push(append(storage, number % 20 + 1, number % 7 % 5 + 1, number % 6).await);
     }
     assert_eq!(storage.backlog().await.unwrap(), 100);
-    assert_eq!(drain(storage).await, Applied { new: 100, dead: 0, overtaken: false });
+    assert_eq!(drain(storage).await, Applied { new: 100, dead: 0 });
     assert_eq!(storage.backlog().await.unwrap(), 0);
 
     for id in 1..=20 {
@@ -141,8 +141,11 @@ pub async fn applying_a_batch_again_changes_nothing(subject: StoreUnderTest) {
     // Applies a part of the batch, like a processor that was killed.
     let part = Batch { entries: batch.entries[..5].to_vec(), ..batch.clone() };
     assert_eq!(storage.apply(&part).await.unwrap().new, 5);
+    let lease = held.iter().find(|lease| lease.part == batch.part).unwrap();
+    let moved = part.entries.last().map(LogEntry::id);
     for late in [&batch, &part, &batch] {
-        assert!(storage.apply(late).await.unwrap().overtaken);
+        storage.apply(late).await.unwrap();
+        assert_eq!(storage.renew(lease, LEASE).await.unwrap(), moved);
     }
     for lease in &held {
         storage.release(lease).await.unwrap();
@@ -150,7 +153,8 @@ pub async fn applying_a_batch_again_changes_nothing(subject: StoreUnderTest) {
     drain(storage).await;
     assert_eq!(checkins_of(storage, 1).await, 20);
     sound(&storage.audit().await.unwrap());
-    assert!(storage.apply(&batch).await.unwrap().overtaken);
+    assert_eq!(storage.apply(&batch).await.unwrap(), Applied::default());
+    assert_eq!(storage.backlog().await.unwrap(), 0);
     assert_eq!(checkins_of(storage, 1).await, 20);
     sound(&storage.audit().await.unwrap());
 }
@@ -263,7 +267,7 @@ pub async fn an_entry_that_cannot_be_applied_becomes_a_dead_letter(subject: Stor
     let no_place = append(storage, 1, 9, 5).await;
     let no_user = append(storage, 8, 1, 4).await;
     append(storage, 2, 1, 5).await;
-    assert_eq!(drain(storage).await, Applied { new: 2, dead: 2, overtaken: false });
+    assert_eq!(drain(storage).await, Applied { new: 2, dead: 2 });
     let audit = storage.audit().await.unwrap();
     sound(&audit);
     assert_eq!((audit.counted, audit.dead, audit.waiting), (2, 2, 0));

@@ -331,7 +331,7 @@ impl Processor {
                             "entries of the log cannot be applied; see checkin dead-letters list"
                         );
                     }
-                    return if applied.overtaken { Step::Lost } else { Step::Busy };
+                    return Step::Busy;
                 }
                 Err(error) => {
                     self.log_failure(Some(error));

@@ -182,7 +182,7 @@ async fn the_page_lists_all_metrics() {
 }
 
 /// The value of the first sample that begins like this.
-fn value(metrics: &Response, sample: &str) -> f64 {
+pub(crate) fn value(metrics: &Response, sample: &str) -> f64 {
     let line = metrics.text().lines().find(|line| line.starts_with(sample));
     let line = line.unwrap_or_else(|| panic!("no {sample}:\n{}", metrics.text()));
     line.rsplit(' ').next().unwrap().parse().unwrap()

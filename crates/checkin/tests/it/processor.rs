@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+#[cfg(feature = "external-tests")]
+use testkit::Proxy;
 use testkit::{Client, Program, until, wait_until};
 
 use crate::harness::{
     CHECKIN, PATIENCE, Service, Site, USER, accepted, at, expect_problem, retry_after,
 };
+#[cfg(feature = "external-tests")]
+use crate::metrics::{metrics_port, value};
 
 /// A processor whose partitions are taken over soon.
 const SHORT_LEASE: [&str; 2] = ["--lease", "500ms"];
@@ -103,6 +107,36 @@ async fn processors_share_partitions_and_take_over_those_of_the_dead() {
     let refused = site.run("processor", &[]);
     assert_eq!(refused.code, 2);
     assert!(refused.stderr.contains("--partitions 4"), "{}", refused.stderr);
+}
+
+/// The checkpoint moves too late for its processor, which applies the batch once more.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_command_that_is_late_costs_no_lease() {
+    let site = Site::redis();
+    let proxy = Proxy::start(site.server().port());
+    let store = format!("redis://127.0.0.1:{}", proxy.port());
+    let receiver = site.receiver(&ANYBODY);
+    let options =
+        ["--store", &store, "--store-timeout", "300ms", "--metrics-listen", "127.0.0.1:0"];
+    let processor = site.processor(&options);
+    let mut metrics = Client::new(metrics_port(&processor));
+    // The server knows the scripts from now on.
+    many(&receiver, 1..=1).await;
+    counted(&site);
+    proxy.freeze_before(b"{ncc:checkins}:retracted");
+    many(&receiver, 2..=2).await;
+    processor.wait_for_line("the store is unavailable", PATIENCE);
+    proxy.thaw();
+    many(&receiver, 3..=3).await;
+    counted(&site);
+    let metrics = metrics.get("/metrics").await;
+    let leases = ["acquired", "lost"].map(|change| {
+        let sample =
+            format!("checkin_lease_changes_total{{service=\"processor\",change=\"{change}\"}}");
+        value(&metrics, &sample)
+    });
+    assert_eq!(leases, [1.0, 0.0]);
 }
 
 /// The lease decides how long the partitions of a processor that died wait, and nothing else.
