@@ -42,6 +42,7 @@ pub(crate) struct Scripts {
     pub(crate) open_account: Script,
     pub(crate) add_search: Script,
     pub(crate) due_searches: Script,
+    pub(crate) finish_searches: Script,
     pub(crate) find_visit: Script,
     pub(crate) claim_venue: Script,
     pub(crate) raise_last_id: Script,
@@ -220,6 +221,10 @@ impl Default for Scripts {
             open_account: Script::named("open_account", include_str!("scripts/open_account.lua")),
             add_search: Script::named("add_search", include_str!("scripts/add_search.lua")),
             due_searches: Script::named("due_searches", include_str!("scripts/due_searches.lua")),
+            finish_searches: Script::named(
+                "finish_searches",
+                include_str!("scripts/finish_searches.lua"),
+            ),
             find_visit: Script::named("find_visit", include_str!("scripts/find_visit.lua")),
             claim_venue: Script::named("claim_venue", include_str!("scripts/claim_venue.lua")),
             raise_last_id: Script::named(

@@ -9,7 +9,6 @@ use redis_link::Reply;
 
 use crate::RedisStorage;
 use crate::clock::milliseconds;
-use crate::connection::at_once;
 use crate::reply::{number, texts, unexpected};
 
 #[async_trait]
@@ -49,13 +48,12 @@ impl Searches for RedisStorage {
     }
 
     async fn finish_searches(&self, owner: &str, done: &[Search]) -> Result<()> {
-        let (list, lease) = (self.redis.keys.searches(), self.redis.keys.search_lease());
-        let list = list.as_str();
-        let remove = |search: &Search| {
-            let number = search.number.to_string();
-            async move { self.redis.call(&["ZREMRANGEBYSCORE", list, &number, &number]).await }
-        };
-        at_once(done.iter().map(remove).collect()).await?;
-        self.redis.run(&self.redis.scripts.release, &[&lease], &[owner]).await.map(drop)
+        let keys = [self.redis.keys.searches(), self.redis.keys.search_lease()];
+        let pairs = done.iter().flat_map(|search| [search.user.get(), search.number]);
+        let pairs: Vec<String> = pairs.map(|number| number.to_string()).collect();
+        let words: Vec<&str> =
+            [owner].into_iter().chain(pairs.iter().map(String::as_str)).collect();
+        let script = &self.redis.scripts.finish_searches;
+        self.redis.run(script, &keys.each_ref().map(String::as_str), &words).await.map(drop)
     }
 }

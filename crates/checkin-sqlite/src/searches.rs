@@ -44,10 +44,10 @@ impl Searches for SqliteStorage {
     async fn finish_searches(&self, owner: &str, done: &[Search]) -> Result<()> {
         let (owner, done) = (owner.to_owned(), done.to_vec());
         let finish = move |connection: &Connection| {
-            let sql = "DELETE FROM session_searches WHERE number = ?1";
+            let sql = "DELETE FROM session_searches WHERE number = ?1 AND user_id = ?2";
             let mut statement = connection.prepare_cached(sql)?;
             for search in done {
-                statement.execute([column::number(search.number)])?;
+                statement.execute([search.number, search.user.get()].map(column::number))?;
             }
             let sql = "DELETE FROM session_search_lease WHERE owner = ?1";
             connection.prepare_cached(sql)?.execute([owner]).map(drop)

@@ -38,7 +38,7 @@ pub trait Searches: Send + Sync {
 /// An account that a search is due for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Search {
-    /// Its number, which no other search has.
+    /// Its number, which no other search has, unless a fail-over of the store took back that it was given.
     pub number: u64,
     /// The account.
     pub user: UserId,

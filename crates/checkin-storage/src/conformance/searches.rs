@@ -32,6 +32,10 @@ pub async fn a_search_is_due_until_it_is_done(subject: StoreUnderTest) {
     assert!(later.number > again.number);
     storage.finish_searches("a", &[first, second, again]).await.unwrap();
     assert_eq!(due(storage, "a").await.unwrap(), [later]);
+    // But a fail-over can take a number back.
+    let other = Search { user: user_id(2), ..later };
+    storage.finish_searches("a", &[other]).await.unwrap();
+    assert_eq!(due(storage, "a").await.unwrap(), [later]);
 }
 
 pub async fn one_owner_searches_at_a_time(subject: StoreUnderTest) {

@@ -10,7 +10,7 @@
 //! register its address, and no session of it is left that could be taken for one of the next account with
 //! that address. Many check-ins take minutes, so the searches for other accounts go on meanwhile.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
@@ -42,6 +42,10 @@ const POLL: Duration = Duration::from_secs(15);
 /// each failure in succession it is twice as long, up to [`POLL`].
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long after a raise of an epoch that seems to have failed its account is added to the list again. The raise may
+/// be carried out late, after its sender has given up: the store was held up, or the network was.
+const LATE: Duration = Duration::from_secs(10);
+
 /// How long a command repeats a search that fails because the store is unavailable.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -56,9 +60,9 @@ pub struct Revocation {
     lease: Duration,
     /// Wakes the task of this process.
     added: Arc<Notify>,
-    /// The accounts whose epoch was raised, and that could not be added to the list again afterwards. Locked for
-    /// a few instructions, never across an await.
-    unlisted: Arc<Mutex<BTreeSet<UserId>>>,
+    /// The accounts whose epoch was raised or may be, and that were not added to the list again afterwards, and when
+    /// that is due. Locked for a few instructions, never across an await.
+    unlisted: Arc<Mutex<BTreeMap<UserId, Instant>>>,
     /// The searches of deleted accounts whose sessions have ended, in the order in which this process erases the
     /// accounts: 16 bytes for each deleted account of the deployment. Locked as `unlisted`.
     erasures: Arc<Mutex<VecDeque<Search>>>,
@@ -138,12 +142,13 @@ impl Revocation {
         // In the list before the epoch is raised, so that no search is lost with this process; and again
         // afterwards, because a search that began before does not count.
         let first = self.searches.add_search(user).await?;
-        let Some(epoch) = raise.await? else { return Ok(None) };
+        let raised = raise.await.inspect_err(|_| {
+            self.unlisted().insert(user, Instant::now() + LATE);
+        });
+        let Some(epoch) = raised? else { return Ok(None) };
         let search = self.searches.add_search(user).await.unwrap_or_else(|error| {
-            if !error.is_logged() {
-                tracing::warn!(%error, "a search for sessions is added later");
-            }
-            self.unlisted().insert(user);
+            SearchError::from(error).log("a search for sessions is added later");
+            self.unlisted().insert(user, Instant::now());
             first
         });
         let (name, handle) = (email.canonical(), kept.map(SessionId::handle));
@@ -154,7 +159,7 @@ impl Revocation {
         // Not before: the search would end some of those that are counted here.
         self.added.notify_one();
         if let Err(error) = ended {
-            tracing::warn!(%error, "a session is ended by a search, and not at once");
+            SearchError::from(error).log("a session is ended by a search, and not at once");
         }
         Ok(Some(Raised { epoch, revoked, search }))
     }
@@ -241,9 +246,12 @@ impl Revocation {
     /// Searches once for all accounts that are due. Returns false if there was none, or if another process
     /// searches.
     async fn search_once(&self, owner: &str, security: &SecurityLog) -> Result<bool, SearchError> {
-        while let Some(user) = { self.unlisted().first().copied() } {
+        let now = Instant::now();
+        let unlisted = self.unlisted().clone();
+        for (user, due) in unlisted.into_iter().filter(|(_, due)| *due <= now) {
             self.searches.add_search(user).await?;
-            self.unlisted().remove(&user);
+            // Unless another raise has failed meanwhile.
+            self.unlisted().retain(|listed, at| *listed != user || *at != due);
         }
         // Those that are being erased are among the first of the list.
         let limit = MAX_ACCOUNTS + self.erasures().len();
@@ -315,7 +323,7 @@ impl Revocation {
         self.erasures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unlisted(&self) -> MutexGuard<'_, BTreeSet<UserId>> {
+    fn unlisted(&self) -> MutexGuard<'_, BTreeMap<UserId, Instant>> {
         self.unlisted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

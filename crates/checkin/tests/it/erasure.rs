@@ -7,9 +7,9 @@ use redis::Value as Reply;
 use serde_json::{Value, json};
 use sqlite_writer::rusqlite::Connection;
 use sqlite_writer::rusqlite::types::ValueRef;
-#[cfg(feature = "external-tests")]
-use testkit::until;
 use testkit::{Client, Method, signature};
+#[cfg(feature = "external-tests")]
+use testkit::{Proxy, until};
 
 use crate::harness::{
     CHECKIN, COOKIE, PASSWORD as DEMO_PASSWORD, Service, Site, accepted, expect_plain,
@@ -285,6 +285,42 @@ async fn a_deletion_that_is_killed_is_completed_on_sqlite() {
 #[tokio::test]
 async fn a_deletion_that_is_killed_is_completed_on_redis() {
     a_deletion_that_is_killed_is_completed(&Site::redis()).await;
+}
+
+/// The deletion is carried out when its service has given up, and another one has searched for the sessions of the
+/// account, which was not deleted yet.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_deletion_that_is_late_is_completed() {
+    let site = Site::redis();
+    let proxy = Proxy::start(site.server().port());
+    let store = format!("redis://127.0.0.1:{}", proxy.port());
+    let far = site.auth(&["--store", &store, "--store-timeout", "300ms"]);
+    let near = site.auth(&[]);
+    let mut al = far.logged_in().await;
+    let [mut second, mut third] = [near.client(), near.client()];
+    for (client, id) in [(&mut second, 78), (&mut third, 79)] {
+        let email: String = site.redis_cli(&["HGET", &format!("ncc:user:{id}"), "email"]);
+        let login = json!({"email": email, "password": DEMO_PASSWORD});
+        expect_plain(&client.post("/login", &login).await, 200, "OK");
+    }
+    let delete = async |client: &mut Client| {
+        let password = json!({"currentPassword": DEMO_PASSWORD});
+        client.request(Method::DELETE, "/account").json(&password).send().await.status
+    };
+    // Redis knows the script from now on.
+    assert_eq!(delete(&mut second).await, 200);
+    let no_search = async || site.redis_cli::<u64>(&["ZCARD", "ncc:session-searches"]) == 0;
+    until("the account is erased", no_search).await;
+
+    proxy.freeze_before(b"\r\ndeleted\r\n");
+    assert_eq!(delete(&mut al).await, 503);
+    assert!(proxy.is_frozen());
+    assert_eq!(third.delete("/sessions").await.status, 200);
+    until("the other service has searched for both", no_search).await;
+    proxy.thaw();
+    let address = async || site.redis_cli::<String>(&["HGET", "ncc:user:77", "email"]);
+    until("the account is erased", async || address().await != crate::harness::EMAIL).await;
 }
 
 /// Only a search ends sessions that Express made, which have no epoch and are in no index.

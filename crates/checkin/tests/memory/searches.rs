@@ -42,7 +42,9 @@ impl Searches for MemoryStorage {
     async fn finish_searches(&self, owner: &str, done: &[Search]) -> Result<()> {
         let mut contents = self.contents();
         for search in done {
-            contents.searches.remove(&search.number);
+            if contents.searches.get(&search.number) == Some(&search.user) {
+                contents.searches.remove(&search.number);
+            }
         }
         contents.search_lease.take_if(|(by, _)| by == owner);
         Ok(())
