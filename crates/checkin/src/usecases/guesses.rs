@@ -10,6 +10,7 @@ use super::throttle::Quota;
 use crate::domain::Email;
 use crate::metrics::Throttled;
 use crate::storage::{Attempt, Attempts, Budget, LONGEST_WAIT, PendingName, StorageError, Taken};
+use crate::telemetry::chain;
 
 /// Takes attempts from the budgets of those who give a password.
 ///
@@ -166,11 +167,13 @@ impl Guesses {
         self.return_to(guess.network.as_ref()).await;
     }
 
-    /// Gives back one attempt to its budget. If the store fails, it stays counted.
+    /// Gives back one attempt to its budget. If the store fails, it stays counted. The store logs an outage itself.
     async fn return_to(&self, taken: Option<&(Budget, Taken)>) {
         let Some((budget, taken)) = taken else { return };
-        if let Err(error) = self.attempts.give_back_attempt(budget, *taken).await {
-            tracing::warn!(%error, "an attempt to log in stays counted although it was no failure");
+        let given_back = self.attempts.give_back_attempt(budget, *taken).await;
+        if let Some(error) = given_back.err().filter(|error| !error.is_logged()) {
+            let cause = chain(&error);
+            tracing::warn!(%cause, "an attempt to log in stays counted although it was no failure");
         }
     }
 }

@@ -17,6 +17,7 @@ use super::throttle::Quota;
 use crate::domain::{Email, PasswordHash, PasswordScheme, UserId};
 use crate::passwords::{Busy, HashPermit, Passwords, QueuePlace, Verified};
 use crate::storage::{Budget, Credentials, EventKind, StorageError, Users};
+use crate::telemetry::chain;
 
 /// The maximum number of attempts to log in while the sessions of the account are being ended.
 const ATTEMPTS: usize = 3;
@@ -327,7 +328,11 @@ impl Login {
                 account.password = hash;
             }
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "cannot replace the hash of a password"),
+            // The store logs an outage itself.
+            Err(error) if error.is_logged() => {}
+            Err(error) => {
+                tracing::warn!(cause = %chain(&error), "cannot replace the hash of a password");
+            }
         }
         account
     }

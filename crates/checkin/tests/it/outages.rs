@@ -11,7 +11,8 @@ use testkit::{
 };
 
 use crate::harness::{
-    PATIENCE, SECRET, Site, at, checkin, expect_plain, expect_problem, log_in, retry_after, until,
+    COOKIE, PATIENCE, SECRET, Site, at, checkin, expect_plain, expect_problem, log_in, retry_after,
+    until,
 };
 
 const AWAY: [&str; 2] = ["WARN", "the store is unavailable"];
@@ -202,6 +203,56 @@ async fn a_check_in_may_take_longer_than_a_command_while_none_times_out() {
     let began = Instant::now();
     assert_eq!(receiver.client().post("/api/checkin", &body).await.status, 202);
     assert!(began.elapsed() > Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+/// An attempt that has been counted cannot be given back.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn an_outage_during_a_login_is_logged_once() {
+    let site = Site::redis();
+    let proxy = Proxy::start(site.server().port());
+    let store = format!("redis://127.0.0.1:{}", proxy.port());
+    let auth = site.auth(&["--store", &store, "--store-timeout", "300ms"]);
+    is_ready(&auth.client()).await;
+    proxy.freeze_before(b"\r\nncc:users:email\r\n");
+    expect_problem(&log_in(&mut auth.client()).await, 503, &[]);
+    assert!(proxy.is_frozen());
+    proxy.thaw();
+    auth.program.wait_for_line(BACK[1], PATIENCE);
+    expect_plain(&log_in(&mut auth.client()).await, 200, "OK");
+    one_outage(&auth.program);
+}
+
+/// The account is read once more when the session of a login is stored.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_login_whose_account_cannot_be_read_again_leaves_no_session() {
+    let site = Site::redis();
+    let proxy = Proxy::start(site.server().port());
+    let store = format!("redis://127.0.0.1:{}", proxy.port());
+    let auth = site.auth(&["--store", &store, "--store-timeout", "2s"]);
+    is_ready(&auth.client()).await;
+    let epoch = "{ncc:user:77}:epoch";
+    let log_in_while = async |stored: &dyn Fn()| {
+        let mut client = auth.client();
+        proxy.freeze_before(b"\"user\":\"");
+        let meanwhile = async {
+            testkit::until("the session is to be stored", async || proxy.is_frozen()).await;
+            stored();
+            proxy.thaw();
+        };
+        let (answer, ()) = tokio::join!(log_in(&mut client), meanwhile);
+        assert_eq!(client.jar().get(COOKIE), None);
+        answer
+    };
+    let unreadable = || site.redis_cli::<()>(&["SET", epoch, "no number"]);
+    expect_problem(&log_in_while(&unreadable).await, 503, &[]);
+    assert_eq!(site.redis_cli::<Vec<String>>(&["KEYS", "ncc:session:*"]), [""; 0]);
+    site.redis_cli::<()>(&["DEL", epoch]);
+    // Nor can the session be ended.
+    let unreachable = || proxy.freeze_before(epoch.as_bytes());
+    expect_problem(&log_in_while(&unreachable).await, 503, &[]);
+    proxy.thaw();
 }
 
 #[test]
