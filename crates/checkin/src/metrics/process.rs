@@ -74,12 +74,9 @@ fn measures() -> [(&'static str, &'static str, Option<Value>); 7] {
     let process = process.as_ref();
     let stat = process.and_then(|process| process.stat().ok());
     let stat = stat.as_ref();
-    let files = process.and_then(|process| process.fd_count().ok());
-    let limit = process.and_then(|process| process.limits().ok()).map(|limits| {
-        match limits.max_open_files.soft_limit {
-            procfs::process::LimitValue::Value(files) => files as f64,
-            procfs::process::LimitValue::Unlimited => f64::INFINITY,
-        }
+    let limit = rlimit::Resource::NOFILE.get_soft().ok().map(|limit| match limit {
+        rlimit::INFINITY => f64::INFINITY,
+        files => files as f64,
     });
     let ticks = procfs::ticks_per_second() as f64;
     let started = stat.and_then(|stat| {
@@ -102,7 +99,7 @@ fn measures() -> [(&'static str, &'static str, Option<Value>); 7] {
             "Address space of the process.",
             gauge(stat.map(|stat| stat.vsize as f64)),
         ),
-        ("process_open_fds", "Open file descriptors.", gauge(files.map(|files| files as f64))),
+        ("process_open_fds", "Open file descriptors.", gauge(open_files(limit))),
         ("process_max_fds", "Maximum number of open file descriptors.", gauge(limit)),
         ("process_threads", "Threads.", gauge(stat.map(|stat| stat.num_threads as f64))),
         (
@@ -111,4 +108,19 @@ fn measures() -> [(&'static str, &'static str, Option<Value>); 7] {
             gauge(started),
         ),
     ]
+}
+
+/// Returns the number of open file descriptors. To count them takes some; if there is none left, as many are open as the
+/// process may have.
+#[cfg(target_os = "linux")]
+fn open_files(limit: Option<f64>) -> Option<f64> {
+    match procfs::process::Process::myself().and_then(|process| process.fd_count()) {
+        Ok(files) => Some(files as f64),
+        Err(procfs::ProcError::Io(cause, _))
+            if cause.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) =>
+        {
+            limit
+        }
+        Err(_) => None,
+    }
 }

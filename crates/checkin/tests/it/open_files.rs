@@ -8,6 +8,7 @@ use testkit::{Program, Stream};
 
 use crate::chaos::processes::NoFiles;
 use crate::harness::{PATIENCE, Site};
+use crate::metrics::value;
 
 const WARNING: &str = "cannot accept a connection";
 
@@ -31,6 +32,10 @@ async fn a_service_without_file_descriptors_waits_for_them() {
     let log = auth.program.text(Stream::Stdout);
     assert_eq!(log.matches(WARNING).count(), 1, "{log}");
     assert_eq!(al.get("/session").await.status, 200);
+    let metrics = al.get("/metrics").await;
+    for name in ["open", "max"] {
+        assert_eq!(value(&metrics, &format!("process_{name}_fds{{")), 3.0);
+    }
     limit.end();
     let mut answer = String::new();
     waiting.read_to_string(&mut answer).unwrap();
