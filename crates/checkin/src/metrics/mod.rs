@@ -24,8 +24,8 @@ pub use throttled::Throttled;
 
 /// The bounds of the buckets of latencies in seconds: from a response of a cache to the patience of a
 /// person.
-pub(crate) const LATENCY_SECONDS: [f64; 12] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 1.0, 5.0];
+pub(crate) const LATENCY_SECONDS: [f64; 13] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// The metrics of a process that its parts share; clones share the values.
 #[derive(Clone, Debug, Default)]

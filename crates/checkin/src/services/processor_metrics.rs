@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use crate::storage::PartState;
 
 /// The bounds of the buckets of batches, in seconds and in entries.
-const SECONDS: [f64; 8] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+const SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 const ENTRIES: [f64; 6] = [1.0, 10.0, 100.0, 1000.0, 10_000.0, 50_000.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
