@@ -50,6 +50,40 @@ async fn a_command_and_the_connection_that_it_waits_for_have_the_time_of_a_comma
     assert_eq!(client.call(&[b"GET", b"key"]).await.unwrap(), Reply::Nil);
 }
 
+/// The server does not know the script, and does not get it in time.
+#[tokio::test]
+async fn a_script_that_is_sent_again_has_the_time_of_a_command() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    let timeouts = Timeouts { connect: PATIENCE, response: Duration::from_secs(3) };
+    let url = format!("redis://127.0.0.1:{}", proxy.port());
+    let client = Client::with_timeouts(&url, timeouts).unwrap();
+    let replicated = client.replicated(1, Duration::from_secs(1)).unwrap();
+    let port = server.port().to_string();
+    let _replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
+    let write: &[&[&[u8]]] = &[&[b"SET", b"key", b"value"]];
+    testkit::until("the replica follows", async || replicated.pipeline(write).await.is_ok()).await;
+    client.call(&[b"PING"]).await.unwrap();
+    proxy.delay(800..=800, testkit::random());
+    let sent = async |code: &'static str| {
+        let script = Script::new(code);
+        match code {
+            "return 1" => client.run(&script, &[b"key"], &[]).await,
+            _ => replicated.run(&script, &[b"key"], &[]).await,
+        }
+    };
+    for code in ["return 1", "return 2"] {
+        proxy.freeze_before(b"\r\nEVAL\r\n");
+        let began = Instant::now();
+        let error = sent(code).await.unwrap_err();
+        let took = began.elapsed();
+        assert!(proxy.is_frozen());
+        assert_eq!(error.obstacle(), Some(Obstacle::TimedOut));
+        assert!(took < Duration::from_millis(3900), "{took:?}");
+        proxy.thaw();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn requests_of_the_same_moment_are_sent_together_and_each_gets_its_own_reply() {
     // On the worker, which runs a task that was just woken before the others.

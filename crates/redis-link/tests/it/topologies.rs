@@ -377,6 +377,22 @@ async fn a_command_for_each_node_is_sent_to_all_at_once() {
     assert!(took < Duration::from_millis(2000), "{took:?}");
 }
 
+/// The client would send it again for longer.
+#[tokio::test]
+async fn a_command_that_is_sent_to_other_nodes_has_the_time_of_a_command() {
+    let cluster = RedisCluster::start(2);
+    let patient = patient(&cluster.url());
+    patient.pipeline(&[&[b"SET", b"{a}moved", b"1"], &[b"SET", b"{a}stays", b"2"]]).await.unwrap();
+    let (from, to) = if hash_slot("a") < 8192 { (0, 1) } else { (1, 0) };
+    cluster.begin_move(hash_slot("a"), from, to, &["{a}moved"]);
+    let timeouts = Timeouts { connect: PATIENCE, response: Duration::from_millis(50) };
+    let client = Client::with_timeouts(&cluster.url(), timeouts).unwrap();
+    testkit::until("it is connected", async || client.call(&[b"GET", b"{a}stays"]).await.is_ok())
+        .await;
+    let error = client.call(&[b"MGET", b"{a}moved", b"{a}stays"]).await.unwrap_err();
+    assert_eq!(error.obstacle(), Some(Obstacle::TimedOut));
+}
+
 #[tokio::test]
 async fn commands_follow_the_keys_of_a_slot_that_moves() {
     let cluster = RedisCluster::start(2);
