@@ -29,7 +29,6 @@ use tower_express_session::{
 };
 
 use self::start::Denials;
-use crate::command_timeouts::CommandTimeouts;
 use crate::config::{Common, RedisUrl, SessionEncryption, StoreUrl};
 use crate::http::{
     ClientLimits, Cors, Edge, Metrics, OnFailure, Proxies, Readiness, StrictTransport,
@@ -39,6 +38,7 @@ use crate::lifecycle::Doors;
 use crate::metrics::{ProcessMetrics, Registries};
 use crate::session_secret;
 use crate::signals::Stop;
+use crate::slow_store::SlowStore;
 use crate::storage::{Credentials, Finding, ServiceKind, Storage, StorageError};
 use crate::traces::Endpoint;
 use crate::usecases::accounts::{COOKIE, account_options};
@@ -97,7 +97,7 @@ pub struct App {
     session_key_prefix: String,
     readiness: Readiness,
     denials: Denials,
-    timeouts: CommandTimeouts,
+    slow_store: SlowStore,
     /// Cancelled when the service drains.
     draining: CancellationToken,
     /// The command that runs the process, and the services in it, once it has started.
@@ -136,7 +136,7 @@ struct Stores {
     cached: Arc<dyn AccountStore>,
     keys: Option<EncryptionKeys>,
     denials: Denials,
-    timeouts: CommandTimeouts,
+    slow_store: SlowStore,
 }
 
 impl App {
@@ -172,7 +172,7 @@ impl App {
             Some(secret) => secret.clone(),
             None => session_secret::of_embedded_store(path)?,
         };
-        let keys = session_keys(config)?;
+        let (keys, slow_store) = (session_keys(config)?, slow_store(config, &metrics));
         let sessions = with_encryption(Form::of(config).in_sqlite(sessions), keys.as_ref());
         let stores = Stores {
             storage: Arc::new(storage),
@@ -180,7 +180,7 @@ impl App {
             sessions,
             keys,
             denials: Denials::default(),
-            timeouts: CommandTimeouts::new(config.store_timeout),
+            slow_store,
         };
         Self::on(config, stores, secret.as_slice(), (metrics, traces))
     }
@@ -195,9 +195,9 @@ impl App {
         let metrics = ProcessMetrics::default();
         let traces = TracesCell::default();
         let denials = Denials { client: Some(client.clone()), ..Denials::default() };
-        let timeouts = CommandTimeouts::new(config.store_timeout);
+        let slow_store = slow_store(config, &metrics);
         let (store, noticed) = (metrics.store.clone(), denials.noticed.clone());
-        observe::redis(&client, store, traces.clone(), noticed, timeouts.clone());
+        observe::redis(&client, store, traces.clone(), noticed, slow_store.clone());
         let prefix = config.key_prefix.as_str();
         let mut sessions = Form::of(config)
             .in_redis(client.clone(), prefix)
@@ -218,13 +218,20 @@ impl App {
         let storage = RedisStorage::new(client.clone(), prefix, config.partitions.into())
             .wait_for_replicas(replicas, within)?;
         let storage = Arc::new(storage);
-        let stores = Stores { storage, sessions, cached, keys, denials, timeouts };
+        let stores = Stores { storage, sessions, cached, keys, denials, slow_store };
         Self::on(config, stores, secrets.as_slice(), (metrics, traces))
     }
 
     fn on(
         config: &Common,
-        Stores { storage, sessions: session_store, cached: cached_store, keys, denials, timeouts }: Stores,
+        Stores {
+            storage,
+            sessions: session_store,
+            cached: cached_store,
+            keys,
+            denials,
+            slow_store,
+        }: Stores,
         secrets: &[String],
         (metrics, traces): (ProcessMetrics, TracesCell),
     ) -> anyhow::Result<Self> {
@@ -291,7 +298,7 @@ impl App {
             session_key_prefix: Form::of(config).key_prefix(config),
             readiness: Readiness::unchecked(),
             denials,
-            timeouts,
+            slow_store,
             draining: CancellationToken::new(),
             process: Arc::default(),
             metrics,
@@ -416,6 +423,10 @@ impl App {
 fn timeouts(config: &Common) -> Timeouts {
     let response = config.store_timeout;
     Timeouts { connect: response * 2, response }
+}
+
+fn slow_store(config: &Common, metrics: &ProcessMetrics) -> SlowStore {
+    SlowStore::new(config.store_timeout, metrics.throttled.slow_store.clone())
 }
 
 fn session_keys(config: &Common) -> Result<Option<EncryptionKeys>, ConfigError> {

@@ -9,7 +9,6 @@
 
 pub mod app;
 pub mod cli;
-pub mod command_timeouts;
 pub mod concurrency;
 pub mod config;
 pub mod generate;
@@ -21,6 +20,7 @@ pub mod passwords;
 pub mod services;
 pub mod session_secret;
 pub mod signals;
+pub mod slow_store;
 pub mod telemetry;
 pub mod traces;
 mod usecases;

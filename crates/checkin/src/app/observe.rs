@@ -6,8 +6,8 @@ use redis_link::{Client, Failure, Observed};
 use sqlite_writer::{Database, ErrorKind};
 use tokio::sync::Notify;
 
-use crate::command_timeouts::CommandTimeouts;
 use crate::metrics::StoreMetrics;
+use crate::slow_store::SlowStore;
 use crate::traces::Traces;
 
 /// The traces, which are there when the process has a name.
@@ -18,14 +18,14 @@ pub(super) fn redis(
     metrics: StoreMetrics,
     traces: TracesCell,
     denied: Arc<Notify>,
-    timeouts: CommandTimeouts,
+    slow: SlowStore,
 ) {
     client.observe(move |observed| {
         metrics.redis(&observed);
         if let Observed::Request { failure: Some(failure), .. } = observed {
             match failure {
                 Failure::Denied => denied.notify_one(),
-                Failure::TimedOut => timeouts.note(),
+                Failure::TimedOut => slow.command_timed_out(),
                 _ => {}
             }
         }

@@ -147,7 +147,7 @@ impl App {
             users: self.storage.clone(),
             identity,
             throttled: self.metrics.throttled.clone(),
-            timeouts: self.timeouts.clone(),
+            slow_store: self.slow_store.clone(),
         };
         let routes = receiver::router(parts, settings);
         Service { routes, sessions: sessions.then(|| self.cached_sessions.clone()) }

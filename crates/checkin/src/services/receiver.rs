@@ -1,6 +1,7 @@
 //! The check-in receiver: appends check-ins to the log, and deletes them.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,12 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::command_timeouts::{CommandTimeouts, GivenUp};
 use crate::domain::{CheckinId, Comment, LocationId, NewCheckin, StarRating, UserId};
 use crate::http::document::{BodyProblems, Forbidden, LoginNeeded, Missing, Problems};
 use crate::http::{Headers, JsonBody, Parameters, Problem, ProblemDetails, RequestAddress};
 use crate::input::{Documented, Given, Input, body, parameters};
 use crate::metrics::Throttled;
+use crate::slow_store::{GivenUp, SlowStore};
 use crate::storage::{Admission, Locations, Log, Retractions, Users};
 use crate::usecases::accounts::{AccountError, Accounts};
 use crate::usecases::check_in::{CheckIn, CheckInError, DeletionError};
@@ -35,7 +36,7 @@ const BEHIND_RETRY: Duration = Duration::from_secs(5);
 struct Receiver {
     identity: Identity,
     check_in: CheckIn,
-    timeouts: CommandTimeouts,
+    slow_store: SlowStore,
 }
 
 /// What the service is built from.
@@ -52,8 +53,8 @@ pub struct Parts {
     pub identity: Identity,
     /// Counts what is refused.
     pub throttled: Throttled,
-    /// When commands to the store timed out.
-    pub timeouts: CommandTimeouts,
+    /// Limits check-ins while the store is slow.
+    pub slow_store: SlowStore,
 }
 
 impl fmt::Debug for Parts {
@@ -83,14 +84,14 @@ pub struct ReceiverSettings {
 
 /// Returns the routes of the service.
 pub fn router(parts: Parts, settings: ReceiverSettings) -> OpenApiRouter {
-    let Parts { log, retractions, locations, users, identity, throttled, timeouts } = parts;
+    let Parts { log, retractions, locations, users, identity, throttled, slow_store } = parts;
     let ReceiverSettings { admission, rate_per_user } = settings;
     let check_in =
         CheckIn::new(log, retractions, locations, users, admission, rate_per_user, throttled);
     OpenApiRouter::new()
         .routes(routes!(checkin))
         .routes(routes!(delete))
-        .with_state(Arc::new(Receiver { identity, check_in, timeouts }))
+        .with_state(Arc::new(Receiver { identity, check_in, slow_store }))
 }
 
 body! {
@@ -178,7 +179,7 @@ async fn checkin(
         let id = HeaderValue::try_from(id.to_string()).map_err(|_| Problem::internal())?;
         Ok((StatusCode::ACCEPTED, quota, [(CHECKIN_ID, id)]))
     };
-    receiver.timeouts.within(answer).await?
+    receiver.slow_store.within(pin!(answer)).await
 }
 
 parameters! {
@@ -227,7 +228,7 @@ async fn delete(
         let quota = receiver.check_in.delete(user, id).await?;
         Ok((StatusCode::NO_CONTENT, quota, ()))
     };
-    receiver.timeouts.within(answer).await?
+    receiver.slow_store.within(pin!(answer)).await
 }
 
 impl Receiver {

@@ -8,11 +8,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
-use checkin::command_timeouts::CommandTimeouts;
 use checkin::metrics::Throttled;
 use checkin::services::{processor, receiver};
+use checkin::slow_store::SlowStore;
 use checkin_storage::conformance::{first, listed, location, new_user, window};
 use checkin_storage::{Lease, Period, Storage};
+use prometheus_client::metrics::counter::Counter;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -63,7 +64,7 @@ fn receiver(storage: &Arc<dyn Storage>) -> Router {
         users: storage.clone(),
         identity: receiver::Identity::None,
         throttled: Throttled::default(),
-        timeouts: CommandTimeouts::new(Duration::from_secs(1)),
+        slow_store: SlowStore::new(Duration::from_secs(1), Counter::default()),
     };
     receiver::router(parts, settings).into()
 }

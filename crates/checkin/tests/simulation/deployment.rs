@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::Router;
-use checkin::command_timeouts::CommandTimeouts;
 use checkin::metrics::Throttled;
 use checkin::services::{processor, receiver};
+use checkin::slow_store::SlowStore;
 use checkin_storage::Storage;
+use prometheus_client::metrics::counter::Counter;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -165,7 +166,7 @@ fn receiver(world: &Arc<World>, plan: &Plan, number: usize) -> Receiver {
         users: storage,
         identity: receiver::Identity::None,
         throttled: Throttled::default(),
-        timeouts: CommandTimeouts::new(Duration::from_secs(1)),
+        slow_store: SlowStore::new(Duration::from_secs(1), Counter::default()),
     };
     let settings = receiver::ReceiverSettings { admission: plan.admission, rate_per_user: 0 };
     let router = receiver::router(parts, settings).into();
