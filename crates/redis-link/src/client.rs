@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use outage_log::Outage;
+use redis::RedisError;
 use redis::aio::ConnectionLike;
-use redis::{Cmd, RedisError};
 use tokio::time::Instant;
 
 use crate::address::Address;
@@ -21,7 +21,7 @@ use crate::link::Links;
 use crate::observer::Observer;
 use crate::obstacle::Obstacle;
 use crate::reply::Reply;
-use crate::request::{Request, command, invocation, pipeline};
+use crate::request::{Request, Words, invocation};
 use crate::script::Script;
 use crate::timeouts::Timeouts;
 use crate::together::Together;
@@ -195,7 +195,7 @@ impl Client {
         match &self.0.address {
             Some(address) => check(&address.deployment, self.links()).await,
             None => {
-                let answer = self.send(&Request::One(&command(&[b"PING"]))).await;
+                let answer = self.send(&Request::One(&[b"PING"])).await;
                 answer.map(drop).map_err(|cause| Obstacle::from(&cause))
             }
         }
@@ -220,20 +220,15 @@ impl Client {
     ///
     /// A command whose future is dropped may still be carried out.
     pub async fn call(&self, words: &[&[u8]]) -> Result<Reply, Error> {
-        self.call_command(&command(words)).await
-    }
-
-    pub(crate) async fn call_command(&self, command: &Cmd) -> Result<Reply, Error> {
-        self.send(&Request::One(command)).await.map_err(|cause| self.error(cause))
+        self.send(&Request::One(words)).await.map_err(|cause| self.error(cause))
     }
 
     /// Sends a command to the primary of a slot of a cluster.
-    pub(crate) async fn call_at(&self, command: Cmd, slot: u16) -> Result<Reply, Error> {
-        let one = command.clone();
-        let request = Request::One(&one);
+    pub(crate) async fn call_at(&self, words: Words<'_>, slot: u16) -> Result<Reply, Error> {
+        let request = Request::One(words);
         let started = self.observer().started(request.operation(), 1);
-        let answer = async { self.links().get().await?.send_to(command, slot).await };
-        let answer = self.within_time_since(Instant::now(), answer).await;
+        let answer = async { self.links().get().await?.send_to(words, slot).await };
+        let answer = self.within_time_since(started.began, answer).await;
         started.answered(answer).map_err(|cause| self.error(cause))
     }
 
@@ -250,7 +245,7 @@ impl Client {
     ///
     /// As [`call`](Self::call).
     pub async fn pipeline(&self, commands: &[&[&[u8]]]) -> Result<Vec<Reply>, Error> {
-        self.replies(self.send(&Request::Several(&pipeline(commands))).await)
+        self.replies(self.send(&Request::Several(commands)).await)
     }
 
     /// Runs a script. Its code is sent only to a server that does not have it yet.
@@ -268,13 +263,15 @@ impl Client {
         keys: &[&[u8]],
         arguments: &[&[u8]],
     ) -> Result<Reply, Error> {
-        let invoke = |verb, code| invocation(verb, code, keys, arguments);
-        let (started, began) = (self.observer().started(script.name, 1), Instant::now());
-        let answer = match self.redirected(&Request::One(&invoke("EVALSHA", &script.sha1))).await {
+        let count = keys.len().to_string();
+        let invoke = |script| invocation(script, &count, keys, arguments);
+        let started = self.observer().started(script.name, 1);
+        let (run, began) = (invoke(("EVALSHA", &script.sha1)), started.began);
+        let answer = match self.redirected(&Request::One(&run), began).await {
             // The server did not run it, so sending it again runs it only once.
             Err(cause) if cause.code() == Some("NOSCRIPT") => {
-                let run = invoke("EVAL", script.code);
-                let run = async { self.redirected(&Request::One(&run)).await };
+                let run = invoke(("EVAL", script.code));
+                let run = async { self.redirected(&Request::One(&run), began).await };
                 self.within_time_since(began, run).await
             }
             sent => sent,
@@ -356,11 +353,16 @@ impl Client {
 
     pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
         let started = self.observer().started(request.operation(), request.count());
-        started.answered(self.redirected(request).await)
+        let answer = self.redirected(request, started.began).await;
+        started.answered(answer)
     }
 
-    pub(crate) async fn redirected(&self, request: &Request<'_>) -> Result<Reply, RedisError> {
-        let began = Instant::now();
+    /// Sends a request that began at this moment, and follows its slot if it moves.
+    pub(crate) async fn redirected(
+        &self,
+        request: &Request<'_>,
+        began: Instant,
+    ) -> Result<Reply, RedisError> {
         match self.send_once(request).await {
             Err(cause) if is_redirection(&cause) && self.0.cluster.is_none() => {
                 self.within_time_since(began, self.redirect(request, cause)).await

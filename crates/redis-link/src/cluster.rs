@@ -7,12 +7,12 @@
 use redis::aio::ConnectionLike as _;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr};
-use redis::{Cmd, FromRedisValue as _, Pipeline, RedisError, Value};
+use redis::{FromRedisValue as _, Pipeline, RedisError, Value};
 use tokio::task::JoinSet;
 
 use crate::cause::kind;
 use crate::error::ErrorKind;
-use crate::request::{Request, command};
+use crate::request::{Request, Words, command};
 use crate::scan::slots_of_primaries;
 use crate::tracking::{Slots, View};
 
@@ -21,8 +21,8 @@ pub(crate) async fn send(
     connection: &mut ClusterConnection,
     request: &Request<'_>,
 ) -> Result<Value, RedisError> {
-    if let Request::One(command) = request {
-        return connection.req_packed_command(command).await;
+    if let Request::One(words) = request {
+        return connection.req_packed_command(&command(words)).await;
     }
     let pipeline = transaction(Pipeline::new(), request);
     let count = pipeline.len();
@@ -40,7 +40,7 @@ pub(crate) async fn ask(
     // It is valid for one command, or for one transaction.
     pipeline.cmd("ASKING");
     match request {
-        Request::One(command) => drop(pipeline.add_command((*command).clone())),
+        Request::One(words) => drop(pipeline.add_command(command(words))),
         _ => pipeline = transaction(pipeline, request),
     }
     let (count, host) = (pipeline.len(), host.to_owned());
@@ -55,11 +55,11 @@ pub(crate) async fn ask(
 /// Sends a command to the primary of a slot.
 pub(crate) async fn send_to(
     connection: &mut ClusterConnection,
-    command: Cmd,
+    words: Words<'_>,
     slot: Slot,
 ) -> Result<Value, RedisError> {
     let primary = SingleNodeRoutingInfo::SpecificNode(Route::with_slot(slot, SlotAddr::Master));
-    connection.route_command(command, RoutingInfo::SingleNode(primary)).await
+    connection.route_command(command(words), RoutingInfo::SingleNode(primary)).await
 }
 
 /// Returns the slots of the primaries that the connection lacks. The client crate sends the commands for
@@ -87,7 +87,7 @@ async fn is_connected(connection: &mut ClusterConnection, slots: &[u16]) -> bool
     else {
         return true;
     };
-    let answer = send_to(connection, command(&[b"CLUSTER", b"NODES"]), primary).await;
+    let answer = send_to(connection, &[b"CLUSTER", b"NODES"], primary).await;
     match answer.and_then(Value::extract_error) {
         Ok(nodes) => String::from_redis_value(nodes)
             .is_ok_and(|nodes| View::parse(&nodes).is_some_and(|view| view.slots.contains(slot))),
@@ -97,14 +97,16 @@ async fn is_connected(connection: &mut ClusterConnection, slots: &[u16]) -> bool
 }
 
 fn transaction(mut pipeline: Pipeline, request: &Request<'_>) -> Pipeline {
+    let mut commands = request.commands();
+    // In a transaction, this command would not wait.
+    let wait = commands.pop_if(|_| request.waits());
     pipeline.cmd("MULTI");
-    for command in request.commands() {
+    for command in commands {
         pipeline.add_command(command);
     }
     pipeline.cmd("EXEC");
-    // In a transaction, this command would not wait.
-    if let Some(wait) = request.wait() {
-        pipeline.add_command(wait.clone());
+    if let Some(wait) = wait {
+        pipeline.add_command(wait);
     }
     pipeline
 }
@@ -114,7 +116,7 @@ fn reply(request: &Request<'_>, mut replies: Vec<Value>) -> Value {
     if replies.iter().any(|reply| matches!(reply, Value::ServerError(_))) {
         return Value::Array(replies);
     }
-    let waited = request.wait().and_then(|_| replies.pop());
+    let waited = replies.pop_if(|_| request.waits());
     match replies.pop() {
         Some(Value::Array(mut carried_out)) => {
             carried_out.extend(waited);

@@ -7,11 +7,11 @@ use std::time::Duration;
 use redis::aio::ConnectionLike;
 #[cfg(feature = "cluster")]
 use redis::cluster_async::ClusterConnection;
-use redis::{Cmd, RedisError, Value};
+use redis::{RedisError, Value};
 
 #[cfg(feature = "cluster")]
 use crate::cluster;
-use crate::request::Request;
+use crate::request::{Request, Words};
 use crate::together::Together;
 use crate::tracking::Slots;
 
@@ -44,7 +44,8 @@ impl Own {
 
     async fn send(&self, request: &Request<'_>) -> Result<Value, RedisError> {
         let mut connection = (self.handle)();
-        let answer = tokio::time::timeout(self.response, request.send(&mut *connection));
+        let answer =
+            tokio::time::timeout(self.response, request.send(request.commands(), &mut *connection));
         answer
             .await
             .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
@@ -99,15 +100,19 @@ impl Connection {
     }
 
     /// Sends a command to the primary of a slot; outside a cluster, to the server.
-    pub(crate) async fn send_to(&mut self, command: Cmd, slot: u16) -> Result<Value, RedisError> {
+    pub(crate) async fn send_to(
+        &mut self,
+        words: Words<'_>,
+        slot: u16,
+    ) -> Result<Value, RedisError> {
         #[cfg(feature = "cluster")]
         if let Self::Cluster(connection) = self
             && let Some(slot) = redis::cluster_routing::Slot::new(slot)
         {
-            return cluster::send_to(connection, command, slot).await;
+            return cluster::send_to(connection, words, slot).await;
         }
         let _ = slot;
-        self.send(&Request::One(&command)).await
+        self.send(&Request::One(words)).await
     }
 }
 

@@ -7,7 +7,7 @@ use crate::address::{Address, Deployment, info};
 use crate::client::Client;
 use crate::error::Error;
 use crate::reply::Reply;
-use crate::request::command;
+use crate::request::borrowed;
 use crate::tls;
 
 impl Client {
@@ -36,8 +36,9 @@ impl Client {
         }
         let mut calls = JoinSet::new();
         for slot in self.primaries().await?.into_values() {
-            let (client, command) = (self.clone(), command(words));
-            calls.spawn(async move { client.call_at(command, slot).await });
+            let (client, words) = (self.clone(), words.iter().map(|word| word.to_vec()));
+            let words: Vec<Vec<u8>> = words.collect();
+            calls.spawn(async move { client.call_at(&borrowed(&words), slot).await });
         }
         let mut replies = Vec::new();
         while let Some(reply) = calls.join_next().await {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
+use redis::{PushInfo, PushKind, RedisError, Value};
 use tokio::time::Instant;
 
 use crate::cause::code;
@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::connector::Connector;
 use crate::observer::Observer;
 use crate::reply::Reply;
-use crate::request::Request;
+use crate::request::{Request, Words};
 use crate::timeouts::Timeouts;
 use crate::tracking::Slots;
 
@@ -224,10 +224,14 @@ impl Link {
     }
 
     /// Sends a command to the primary of a slot.
-    pub(crate) async fn send_to(&mut self, command: Cmd, slot: u16) -> Result<Reply, RedisError> {
+    pub(crate) async fn send_to(
+        &mut self,
+        words: Words<'_>,
+        slot: u16,
+    ) -> Result<Reply, RedisError> {
         self.has(Some(slot))?;
         let before = self.replies.load(Ordering::Relaxed);
-        let answer = self.connection.send_to(command, slot).await;
+        let answer = self.connection.send_to(words, slot).await;
         self.noticed(before, answer.and_then(Value::extract_error).map(Reply::from))
     }
 }

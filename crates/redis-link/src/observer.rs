@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::RedisError;
+use tokio::time::Instant;
 
 use crate::cause::kind;
 use crate::client::Client;
@@ -100,15 +101,15 @@ impl Observer {
 
     /// Notes the start of a request. A request whose future is dropped is not reported.
     pub(crate) fn started<'a>(&'a self, operation: &'a str, commands: usize) -> Started<'a> {
-        let observed = self.0.get().map(|observe| (&**observe, Instant::now()));
-        Started { observed, operation, commands }
+        let observe = self.0.get().map(|observe| &**observe);
+        Started { observe, began: Instant::now(), operation, commands }
     }
 }
 
 /// A request in progress. It does not take the request's future: one that is handed on takes its memory twice.
 pub(crate) struct Started<'a> {
-    /// The function that observes it, if there is one, and when it started.
-    observed: Option<(&'a Observe, Instant)>,
+    observe: Option<&'a Observe>,
+    pub(crate) began: Instant,
     operation: &'a str,
     commands: usize,
 }
@@ -116,9 +117,9 @@ pub(crate) struct Started<'a> {
 impl Started<'_> {
     /// Reports the answer, and returns it.
     pub(crate) fn answered<T>(self, answer: Result<T, RedisError>) -> Result<T, RedisError> {
-        let Self { observed, operation, commands } = self;
-        if let Some((observe, started)) = observed {
-            let (took, failure) = (started.elapsed(), answer.as_ref().err().map(Failure::from));
+        let Self { observe, began, operation, commands } = self;
+        if let Some(observe) = observe {
+            let (took, failure) = (began.elapsed(), answer.as_ref().err().map(Failure::from));
             observe(Observed::Request { operation, commands, took, failure });
         }
         answer

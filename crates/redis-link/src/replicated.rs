@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use outage_log::Outage;
-use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
 use crate::keys::{companion_key, key_in};
 use crate::obstacle::Obstacle;
 use crate::reply::Reply;
-use crate::request::{Request, command, invocation, pipeline};
+use crate::request::{Request, borrowed, invocation};
 use crate::scan::Primaries;
 use crate::script::Script;
 
@@ -99,16 +98,16 @@ impl Client {
         after: &[&[u8]],
         wait: &[&[u8]],
     ) -> Result<Vec<Reply>, Error> {
-        let send = async |verb, code| {
-            let mut pipeline = redis::Pipeline::with_capacity(2);
-            pipeline.add_command(invocation(verb, code, keys, arguments));
-            pipeline.add_command(command(after));
-            self.redirected(&Request::Awaited(&pipeline, &command(wait))).await
+        let count = keys.len().to_string();
+        let started = self.observer().started(script.name, 3);
+        let began = started.began;
+        let send = async |script| {
+            let run = invocation(script, &count, keys, arguments);
+            self.redirected(&Request::Awaited(&[&run, after], wait), began).await
         };
-        let (started, began) = (self.observer().started(script.name, 3), Instant::now());
-        let answer = match send("EVALSHA", &script.sha1).await {
+        let answer = match send(("EVALSHA", &script.sha1)).await {
             Err(cause) if cause.code() == Some("NOSCRIPT") => {
-                self.within_time_since(began, send("EVAL", script.code)).await
+                self.within_time_since(began, send(("EVAL", script.code))).await
             }
             sent => sent,
         };
@@ -122,8 +121,7 @@ impl Client {
         commands: &[&[&[u8]]],
         wait: &[&[u8]],
     ) -> Result<Vec<Reply>, Error> {
-        let (pipeline, wait) = (pipeline(commands), command(wait));
-        self.replies(self.send(&Request::Awaited(&pipeline, &wait)).await)
+        self.replies(self.send(&Request::Awaited(commands, wait)).await)
     }
 }
 
@@ -155,7 +153,7 @@ impl Replicated {
         self.has_enough(key)?;
         let (mark, wait) = waits.commands(key);
         let run = (script, keys, arguments);
-        let replies = client.run_awaited(run, &words(&mark), &words(&wait)).await?;
+        let replies = client.run_awaited(run, &borrowed(&mark), &borrowed(&wait)).await?;
         self.counted(waits, key, replies)?.into_iter().next().ok_or_else(|| no_reply("a script"))
     }
 
@@ -184,9 +182,9 @@ impl Replicated {
         commands: &[&[&[u8]]],
     ) -> Result<Vec<Reply>, Error> {
         let (mark, wait) = waits.commands(key);
-        let mark = words(&mark);
+        let mark = borrowed(&mark);
         let commands = [commands, &[&mark]].concat();
-        let replies = self.0.client.pipeline_awaited(&commands, &words(&wait)).await?;
+        let replies = self.0.client.pipeline_awaited(&commands, &borrowed(&wait)).await?;
         self.counted(waits, key, replies)
     }
 
@@ -289,10 +287,6 @@ impl Waits {
 
 fn no_reply(command: &str) -> Error {
     Error::unexpected(command, &Reply::Nil)
-}
-
-fn words(command: &[Vec<u8>]) -> Vec<&[u8]> {
-    command.iter().map(Vec::as_slice).collect()
 }
 
 impl fmt::Debug for Replicated {

@@ -54,46 +54,46 @@ const NO_KEY_FIRST: &[&str] = &[
     "ZUNION",
 ];
 
+/// The words of a command: its name and its arguments.
+pub(crate) type Words<'a> = &'a [&'a [u8]];
+
 /// One command, or several that are sent at once.
 pub(crate) enum Request<'a> {
-    One(&'a Cmd),
-    Several(&'a redis::Pipeline),
+    One(Words<'a>),
+    Several(&'a [Words<'a>]),
     /// Several commands, the last of which is only a mark, and one that waits until it is replicated.
-    Awaited(&'a redis::Pipeline, &'a Cmd),
+    Awaited(&'a [Words<'a>], Words<'a>),
 }
 
 impl Request<'_> {
+    /// Sends its [commands](Self::commands), which the caller has made.
     pub(crate) async fn send(
         &self,
+        commands: Vec<Cmd>,
         connection: &mut (impl ConnectionLike + ?Sized),
     ) -> Result<Value, RedisError> {
-        match self {
-            Self::One(command) => connection.req_packed_command(command).await,
-            Self::Several(pipeline) => send(connection, pipeline).await,
-            Self::Awaited(pipeline, wait) => {
-                let mut pipeline = (*pipeline).clone();
-                pipeline.add_command((*wait).clone());
-                send(connection, &pipeline).await
-            }
+        if let (Self::One(_), [command]) = (self, &commands[..]) {
+            return connection.req_packed_command(command).await;
         }
+        let (count, pipeline) = (commands.len(), pipeline(commands));
+        connection.req_packed_commands(&pipeline, 0, count).await.map(Value::Array)
     }
 
-    /// Returns the commands, without the one that waits.
+    /// Returns the commands, with the one that waits.
     pub(crate) fn commands(&self) -> Vec<Cmd> {
         match self {
-            Self::One(command) => vec![(*command).clone()],
-            Self::Several(pipeline) | Self::Awaited(pipeline, _) => {
-                pipeline.cmd_iter().cloned().collect()
+            Self::One(words) => vec![command(words)],
+            Self::Several(commands) => commands.iter().map(|words| command(words)).collect(),
+            Self::Awaited(commands, wait) => {
+                commands.iter().chain([wait]).map(|words| command(words)).collect()
             }
         }
     }
 
-    /// Returns the command that waits, if there is one.
-    pub(crate) fn wait(&self) -> Option<&Cmd> {
-        match self {
-            Self::Awaited(_, wait) => Some(wait),
-            _ => None,
-        }
+    /// Returns whether the last command waits.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self, Self::Awaited(..))
     }
 
     /// Returns the reply to the request, made of the replies to its commands.
@@ -107,10 +107,9 @@ impl Request<'_> {
     /// Returns the name of the command, or `pipeline` for several.
     pub(crate) fn operation(&self) -> &str {
         match self {
-            Self::One(command) => match command.args_iter().next() {
-                Some(redis::Arg::Simple(name)) => std::str::from_utf8(name).unwrap_or_default(),
-                _ => "",
-            },
+            Self::One(words) => {
+                words.first().and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default()
+            }
             Self::Several(_) | Self::Awaited(..) => "pipeline",
         }
     }
@@ -119,8 +118,8 @@ impl Request<'_> {
     pub(crate) fn count(&self) -> usize {
         match self {
             Self::One(_) => 1,
-            Self::Several(pipeline) => pipeline.len(),
-            Self::Awaited(pipeline, _) => pipeline.len() + 1,
+            Self::Several(commands) => commands.len(),
+            Self::Awaited(commands, _) => commands.len() + 1,
         }
     }
 
@@ -143,7 +142,7 @@ impl Request<'_> {
 
     /// Returns the slot of a key of the first command; `None` if its first argument is no key.
     pub(crate) fn slot(&self) -> Option<u16> {
-        let name = std::str::from_utf8(self.words()?.next()?).ok()?;
+        let name = std::str::from_utf8(self.words().first()?).ok()?;
         let is_other = NO_KEY_FIRST.iter().any(|other| name.eq_ignore_ascii_case(other));
         let key = self.key().filter(|_| !is_other)?;
         std::str::from_utf8(key).ok().map(hash_slot)
@@ -151,21 +150,19 @@ impl Request<'_> {
 
     /// Returns a key of the first command: its first argument, or the first key of a script.
     pub(crate) fn key(&self) -> Option<&[u8]> {
-        let mut words = self.words()?;
-        let is_script = words.next()?.starts_with(b"EVAL");
-        words.nth(if is_script { 2 } else { 0 })
+        let words = self.words();
+        let is_script = words.first()?.starts_with(b"EVAL");
+        words.get(if is_script { 3 } else { 1 }).copied()
     }
 
     /// Returns the words of the first command.
-    fn words(&self) -> Option<impl Iterator<Item = &[u8]>> {
-        let command = match self {
-            Self::One(command) => command,
-            Self::Several(pipeline) | Self::Awaited(pipeline, _) => pipeline.cmd_iter().next()?,
-        };
-        Some(command.args_iter().map(|word| match word {
-            redis::Arg::Simple(word) => word,
-            _ => &[],
-        }))
+    fn words(&self) -> Words<'_> {
+        match self {
+            Self::One(words) => words,
+            Self::Several(commands) | Self::Awaited(commands, _) => {
+                commands.first().copied().unwrap_or_default()
+            }
+        }
     }
 }
 
@@ -183,15 +180,7 @@ fn may_have_error(value: &Value) -> bool {
     }
 }
 
-async fn send(
-    connection: &mut (impl ConnectionLike + ?Sized),
-    pipeline: &redis::Pipeline,
-) -> Result<Value, RedisError> {
-    let count = pipeline.len();
-    connection.req_packed_commands(pipeline, 0, count).await.map(Value::Array)
-}
-
-pub(crate) fn command(words: &[&[u8]]) -> Cmd {
+pub(crate) fn command(words: Words<'_>) -> Cmd {
     let bytes = words.iter().map(|word| word.len()).sum();
     let mut command = Cmd::with_capacity(words.len(), bytes);
     for word in words {
@@ -200,25 +189,29 @@ pub(crate) fn command(words: &[&[u8]]) -> Cmd {
     command
 }
 
-pub(crate) fn pipeline(commands: &[&[&[u8]]]) -> redis::Pipeline {
+pub(crate) fn pipeline(commands: Vec<Cmd>) -> redis::Pipeline {
     let mut pipeline = redis::Pipeline::with_capacity(commands.len());
-    for words in commands {
-        pipeline.add_command(command(words));
+    for command in commands {
+        pipeline.add_command(command);
     }
     pipeline
 }
 
-/// Returns the command that runs a script.
-pub(crate) fn invocation(
-    verb: &'static str,
-    code: &str,
-    keys: &[&[u8]],
-    arguments: &[&[u8]],
-) -> Cmd {
-    let count = keys.len().to_string();
+/// Returns the command that runs a script with so many keys.
+pub(crate) fn invocation<'a>(
+    (verb, code): (&'a str, &'a str),
+    count: &'a str,
+    keys: &[&'a [u8]],
+    arguments: &[&'a [u8]],
+) -> Vec<&'a [u8]> {
     let mut words = Vec::with_capacity(3 + keys.len() + arguments.len());
     words.extend([verb.as_bytes(), code.as_bytes(), count.as_bytes()]);
     words.extend(keys);
     words.extend(arguments);
-    command(&words)
+    words
+}
+
+/// Returns the words of a command that has its own.
+pub(crate) fn borrowed(words: &[Vec<u8>]) -> Vec<&[u8]> {
+    words.iter().map(Vec::as_slice).collect()
 }

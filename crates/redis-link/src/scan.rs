@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::error::Error;
 use crate::reply::Reply;
-use crate::request::{Request, command};
+use crate::request::Request;
 
 /// An iteration over the keys that match a pattern, on every server of the deployment; see
 /// [`Client::scan`].
@@ -68,8 +69,7 @@ impl Client {
     /// Returns the primaries of a cluster. The request is not observed: where keys are tracked, it is sent
     /// every second.
     pub(crate) async fn primaries(&self) -> Result<Primaries, Error> {
-        let slots = command(&[b"CLUSTER", b"SLOTS"]);
-        let ranges = self.redirected(&Request::One(&slots)).await;
+        let ranges = self.redirected(&Request::One(&[b"CLUSTER", b"SLOTS"]), Instant::now()).await;
         let found = primaries(ranges.map_err(|cause| self.error(cause))?);
         found.ok_or_else(|| Error::unexpected("CLUSTER SLOTS", &Reply::Nil))
     }
@@ -88,17 +88,17 @@ impl Scan<'_> {
     /// If the future is dropped, the next call requests the same page again.
     pub async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Error> {
         let Some(server) = self.servers.last() else { return Ok(None) };
-        let scan = command(&[
+        let scan: &[&[u8]] = &[
             b"SCAN",
             &self.cursor,
             b"MATCH",
             self.pattern.as_bytes(),
             b"COUNT",
             self.count.as_bytes(),
-        ]);
+        ];
         let reply = match *server {
             Some(slot) => self.client.call_at(scan, slot).await?,
-            None => self.client.call_command(&scan).await?,
+            None => self.client.call(scan).await?,
         };
         let (Some(Reply::Bytes(cursor)), Some(Reply::Array(keys))) = two(reply) else {
             return Err(Error::unexpected("SCAN", &Reply::Nil));

@@ -49,17 +49,16 @@ impl Together {
 
     /// Sends a request together with those of other tasks. If the future is dropped before it is
     /// sent, it is not sent.
-    pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Value, RedisError> {
+    pub(crate) async fn send(&mut self, request: &Request<'_>) -> Result<Value, RedisError> {
         let (answer, replies) = oneshot::channel();
-        let mut commands = request.commands();
-        commands.extend(request.wait().cloned());
-        let (number, position) = lock(&self.waiting).push(commands, answer);
+        let (number, position) = lock(&self.waiting).push(request.commands(), answer);
         match position {
             0 => {
                 // Lets all tasks run that are ready, so that their requests come along.
                 tokio::task::yield_now().await;
-                if lock(&self.waiting).is_alone(number) {
-                    return request.send(&mut self.connection.clone()).await;
+                let alone = lock(&self.waiting).take_alone(number);
+                if let Some(commands) = alone {
+                    return request.send(commands, &mut self.connection).await;
                 }
             }
             1 => {
@@ -88,21 +87,20 @@ impl Waiting {
         (number, position)
     }
 
-    /// Removes this request and returns true if no other one waits.
-    fn is_alone(&mut self, number: u64) -> bool {
+    /// Removes this request and returns its commands if no other one waits.
+    fn take_alone(&mut self, number: u64) -> Option<Vec<Cmd>> {
         let is_alone = matches!(&self.entries[..], [entry] if entry.number == number);
-        if is_alone {
-            self.entries.clear();
-        }
-        is_alone
+        self.entries.pop_if(|_| is_alone).map(|entry| entry.commands)
     }
 }
 
 async fn send_all(mut connection: MultiplexedConnection, turn: Turn) {
     tokio::task::yield_now().await;
-    let mut pipeline = Pipeline::new();
-    let mut answers = Vec::new();
-    for Entry { commands, answer, .. } in turn.end() {
+    let entries = turn.end();
+    let count = entries.iter().map(|entry| entry.commands.len()).sum();
+    let (mut pipeline, mut answers) =
+        (Pipeline::with_capacity(count), Vec::with_capacity(entries.len()));
+    for Entry { commands, answer, .. } in entries {
         if answer.is_closed() {
             continue;
         }

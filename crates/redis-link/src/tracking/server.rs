@@ -16,7 +16,7 @@ use crate::connection::Connection;
 use crate::connector::Connector;
 use crate::error::{Error, ErrorKind};
 use crate::link::pause;
-use crate::request::pipeline;
+use crate::request::{Request, pipeline};
 use crate::together::Together;
 
 impl Tracking {
@@ -164,7 +164,7 @@ async fn send(
     connection: &mut MultiplexedConnection,
     commands: &[&[&[u8]]],
 ) -> Result<Vec<Value>, RedisError> {
-    let pipeline = pipeline(commands);
+    let pipeline = pipeline(Request::Several(commands).commands());
     let replies = connection.req_packed_commands(&pipeline, 0, commands.len()).await?;
     replies.into_iter().map(Value::extract_error).collect()
 }
