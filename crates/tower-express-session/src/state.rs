@@ -327,8 +327,9 @@ impl State {
 
     /// Returns whether this request set this attribute of the session, or gave it a new id.
     pub(crate) fn was_given(&self, name: &str) -> bool {
-        let now = self.record.as_ref().and_then(|record| record.attributes.raw(name.as_bytes()));
-        self.id != self.original_id || now != self.original.raw(name.as_bytes())
+        let now = || self.record.as_ref()?.attributes.raw(name.as_bytes());
+        self.id != self.original_id
+            || self.is_modified() && now() != self.original.raw(name.as_bytes())
     }
 
     /// Returns the state of the session at the end of the request. The lifetime of its cookie

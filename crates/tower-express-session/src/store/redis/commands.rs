@@ -34,17 +34,18 @@ impl RedisStore {
         id: &SessionId,
     ) -> Result<Option<Stored>, Error> {
         let keys = self.keys(id);
-        let session = keys.session.as_bytes();
         if let Some(absolute) = self.absolute_timeout {
             let arguments = [
                 milliseconds(absolute),
                 milliseconds(absolute + CREATION_OUTLIVES),
                 milliseconds(CREATION_OUTLIVES),
             ];
-            let found = client.run(&self.scripts.load, &keys.all(), &bytes(&arguments)).await?;
+            let found =
+                client.run(&self.scripts.load, &bytes(&keys.all()), &bytes(&arguments)).await?;
             let Reply::Array(found) = found else { return Ok(None) };
             return stored(found.into_iter());
         }
+        let session = keys.session.as_bytes();
         let left: &[&[u8]] = &[b"PTTL", session];
         if !self.tombstones {
             let found = client.pipeline(&[&[b"GET", session], left]).await?;
@@ -85,7 +86,8 @@ impl RedisStore {
                 epoch.map(|epoch| epoch.to_string()).unwrap_or_default(),
             ];
             let arguments: Vec<&[u8]> = [&value[..]].into_iter().chain(bytes(&arguments)).collect();
-            self.writes.run(&self.scripts.create, &keys.all(), &arguments).await? == Reply::Int(1)
+            self.writes.run(&self.scripts.create, &bytes(&keys.all()), &arguments).await?
+                == Reply::Int(1)
         } else {
             let (session, seconds) = (keys.session.as_bytes(), seconds(ttl));
             let set: &[&[u8]] = &[b"SET", session, value, b"EX", seconds.as_bytes(), b"NX"];
@@ -109,7 +111,7 @@ impl RedisStore {
             .collect();
         let mut arguments = vec![&base[..], value];
         arguments.extend(bytes(&times));
-        match self.writes.run(&self.scripts.update, &keys.all(), &arguments).await? {
+        match self.writes.run(&self.scripts.update, &bytes(&keys.all()), &arguments).await? {
             Reply::Int(1) => Ok(Updated::Stored),
             Reply::Int(0) => Ok(Updated::Gone),
             Reply::Bytes(current) => Ok(Updated::Changed(current)),
@@ -134,7 +136,7 @@ impl RedisStore {
         let found = if self.tombstones || self.absolute_timeout.is_some() {
             let times = [Some(whole_seconds(ttl)), self.absolute_timeout].into_iter().flatten();
             let arguments: Vec<String> = times.map(milliseconds).collect();
-            self.client.run(&self.scripts.touch, &keys.all(), &bytes(&arguments)).await?
+            self.client.run(&self.scripts.touch, &bytes(&keys.all()), &bytes(&arguments)).await?
         } else {
             let session = keys.session.as_bytes();
             self.client.call(&[b"EXPIRE", session, seconds(ttl).as_bytes()]).await?
@@ -156,7 +158,8 @@ impl RedisStore {
         } else {
             let life = milliseconds(whole_seconds(tombstone));
             let life = [life.as_bytes()];
-            match self.writes.run(&self.scripts.end, &keys.all(), &life).await {
+            let all = self.keys(id).all();
+            match self.writes.run(&self.scripts.end, &bytes(&all), &life).await {
                 // When Redis is out of memory, it refuses the tombstone but not the deletion. It also
                 // refuses the mark that is needed to wait for replicas.
                 Err(error)

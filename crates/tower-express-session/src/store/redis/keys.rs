@@ -11,8 +11,6 @@ pub(super) struct Keys {
     pub(super) session: String,
     /// The tombstone, which exists while the id must not be used again.
     pub(super) revoked: String,
-    /// The time of creation, in milliseconds since 1970 by the clock of Redis.
-    pub(super) created: String,
     /// The epoch that the session was created with, if any.
     pub(super) epoch: String,
 }
@@ -20,15 +18,16 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn new(prefix: &str, id: &SessionId) -> Self {
         let session = [prefix, id.as_str()].concat();
-        let (revoked, created) =
-            (companion_key(&session, "revoked"), companion_key(&session, "created"));
-        let epoch = companion_key(&session, "epoch");
-        Self { session, revoked, created, epoch }
+        let (revoked, epoch) =
+            (companion_key(&session, "revoked"), companion_key(&session, "epoch"));
+        Self { session, revoked, epoch }
     }
 
-    /// Returns the keys in the order in which the scripts expect them.
-    pub(super) fn all(&self) -> [&[u8]; 4] {
-        [&self.session, &self.revoked, &self.created, &self.epoch].map(String::as_bytes)
+    /// Returns the keys in the order in which the scripts expect them. The third one, which only they use, is the time
+    /// of creation, in milliseconds since 1970 by the clock of Redis.
+    pub(super) fn all(self) -> [String; 4] {
+        let created = companion_key(&self.session, "created");
+        [self.session, self.revoked, created, self.epoch]
     }
 }
 
@@ -54,11 +53,12 @@ mod tests {
             if let Some(revoked) = revoked {
                 assert_eq!(keys.revoked, revoked);
             }
-            for companion in [&keys.revoked, &keys.created, &keys.epoch] {
-                assert_eq!(hash_slot(companion), hash_slot(&keys.session), "{companion}");
+            let keys = keys.all();
+            for companion in &keys[1..] {
+                assert_eq!(hash_slot(companion), hash_slot(&keys[0]), "{companion}");
                 assert!(prefix.is_empty() || !companion.starts_with(prefix), "{companion}");
             }
-            assert_eq!(keys.all().iter().collect::<std::collections::HashSet<_>>().len(), 4);
+            assert_eq!(keys.iter().collect::<std::collections::HashSet<_>>().len(), 4);
         }
     }
 }
