@@ -13,8 +13,8 @@ const DELETED: &str = "@deleted.invalid";
 
 /// An e-mail address exactly as its owner wrote it; it may be internationalised.
 ///
-/// Two addresses belong to the same account if their [`canonical`](Self::canonical) forms are equal,
-/// so compare and index these forms.
+/// Two addresses [belong to the same account](Self::is_of_same_account) if their [`canonical`](Self::canonical)
+/// forms are equal, so index these forms.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
@@ -36,6 +36,12 @@ impl Email {
             true => self.0.to_ascii_lowercase(),
             false => self.0.nfc().collect::<String>().to_lowercase().nfc().collect(),
         }
+    }
+
+    /// Returns whether both belong to the same account.
+    pub fn is_of_same_account(&self, other: &Self) -> bool {
+        // Mostly both are written in the same way.
+        self == other || self.canonical() == other.canonical()
     }
 
     /// Returns the keys under which an index of addresses may have the account, each once, the likeliest first.

@@ -210,7 +210,7 @@ impl Accounts<'_> {
             Reply::Nil => return Ok(false),
             found => text(found)?,
         };
-        Ok(Email::stored(&found).is_ok_and(|found| found.canonical() == email.canonical()))
+        Ok(Email::stored(&found).is_ok_and(|found| found.is_of_same_account(email)))
     }
 
     /// Returns the two keys of the scripts about addresses, and their first two arguments.

@@ -71,7 +71,7 @@ impl Users for RedisStorage {
         // The index is a hint: its user may not be written yet, or may have another address by now.
         for owner in Accounts(&self.redis).owners_of(email).await? {
             let user = read(&self.redis, owner).await?;
-            if user.as_ref().is_some_and(|user| user.email.canonical() == email.canonical()) {
+            if user.as_ref().is_some_and(|user| user.email.is_of_same_account(email)) {
                 return Ok(user);
             }
         }
@@ -93,7 +93,7 @@ impl Users for RedisStorage {
     async fn credentials_by_email(&self, email: &Email) -> Result<Option<Credentials>> {
         for owner in Accounts(&self.redis).owners_of(email).await? {
             let account = self.credentials(owner).await?;
-            if account.as_ref().is_some_and(|it| it.email.canonical() == email.canonical()) {
+            if account.as_ref().is_some_and(|it| it.email.is_of_same_account(email)) {
                 return Ok(account);
             }
         }

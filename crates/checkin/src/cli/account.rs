@@ -19,7 +19,7 @@ impl AccountArgument {
     pub(super) fn is(&self, id: UserId, email: &Email) -> bool {
         match self {
             Self::Id(own) => *own == id,
-            Self::Email(own) => own.canonical() == email.canonical(),
+            Self::Email(own) => own.is_of_same_account(email),
         }
     }
 

@@ -28,17 +28,16 @@ const REMEMBERED: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Accounts {
     users: Arc<dyn Users>,
-    known: Arc<Cache<SessionId, RememberedAccount>>,
+    known: Arc<Cache<SessionId, Arc<RememberedAccount>>>,
     standings: Arc<Cache<UserId, RememberedStanding>>,
     /// How long a standing may be used without reading it again. `Revocation` waits this long after it has raised an epoch.
     lease: Duration,
 }
 
 /// The account of a session that was valid.
-#[derive(Clone)]
 struct RememberedAccount {
     /// An Express service may give a session to another account.
-    address: String,
+    email: Email,
     user: UserId,
     since: Instant,
 }
@@ -90,10 +89,12 @@ impl Accounts {
     ///
     /// As [`AccountError`] says.
     pub(crate) async fn logged_in(&self, session: &Session) -> Result<UserId, AccountError> {
-        let (id, address) = (session.id(), email_of(session)?.canonical());
+        let (id, email) = (session.id(), email_of(session)?);
         match self.remembered(&id) {
-            Some(known) if known.address == address => self.check(session, known.user).await,
-            _ => self.look_up(session, id, address).await,
+            Some(known) if known.email.is_of_same_account(&email) => {
+                self.check(session, known.user).await
+            }
+            _ => self.look_up(session, id, email).await,
         }
     }
 
@@ -111,9 +112,9 @@ impl Accounts {
             let read = self.users.user_with_standing(known.user);
             let (session, user) = tokio::join!(request.session(), read);
             let session = session?;
-            let address = email_of(&session)?.canonical();
+            let email = email_of(&session)?;
             if let Ok(Some((user, standing))) = user
-                && user.email.canonical() == address
+                && user.email.is_of_same_account(&email)
                 && is_valid(&session, &standing)
             {
                 return Ok((user, standing.role));
@@ -126,14 +127,17 @@ impl Accounts {
         // Read after the user, so that a session from before a change in between is not valid.
         let standing = self.users.standing(user.id).await?;
         expect_valid(&session, &standing).await?;
-        let address = email.canonical();
-        self.known.insert(id, RememberedAccount { address, user: user.id, since });
+        self.remember(id, RememberedAccount { email, user: user.id, since });
         Ok((user, standing.role))
     }
 
     /// Returns what is remembered about a session.
-    fn remembered(&self, id: &SessionId) -> Option<RememberedAccount> {
+    fn remembered(&self, id: &SessionId) -> Option<Arc<RememberedAccount>> {
         self.known.get(id).filter(|known| known.since.elapsed() < REMEMBERED)
+    }
+
+    fn remember(&self, id: SessionId, account: RememberedAccount) {
+        self.known.insert(id, Arc::new(account));
     }
 
     /// Returns the account of a session if the session is still valid. A standing that is remembered may only admit:
@@ -157,11 +161,11 @@ impl Accounts {
         &self,
         session: &Session,
         id: SessionId,
-        address: String,
+        email: Email,
     ) -> Result<UserId, AccountError> {
         let since = Instant::now();
         let Credentials { id: user, standing, .. } = account_of(session, &*self.users).await?;
-        self.known.insert(id, RememberedAccount { address, user, since });
+        self.remember(id, RememberedAccount { email, user, since });
         self.standings.insert(user, RememberedStanding { standing, since });
         Ok(user)
     }

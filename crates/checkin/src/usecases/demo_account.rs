@@ -125,7 +125,7 @@ impl DemoAccount {
     ///
     /// Dropping the future changes nothing.
     pub(crate) async fn is(&self, account: &Credentials) -> Result<bool, StorageError> {
-        let is_demo = account.email.canonical() == address().canonical();
+        let is_demo = account.email.is_of_same_account(&address());
         Ok(is_demo && self.id().await? == Some(account.id))
     }
 

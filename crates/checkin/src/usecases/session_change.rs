@@ -45,7 +45,7 @@ impl Requester {
             Err(error) => return Err(error.into()),
         }
         // An Express service may have given the session to another account.
-        if email_of(&self.session)?.canonical() != self.account.email.canonical() {
+        if !email_of(&self.session)?.is_of_same_account(&self.account.email) {
             return Err(LoginError::NotLoggedIn);
         }
         Ok(Admitted {
