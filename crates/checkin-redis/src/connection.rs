@@ -95,11 +95,11 @@ impl Connection {
         &self,
         key: String,
         fields: Fields,
-        read: impl FnOnce(&Hash) -> Result<T>,
+        read: impl FnOnce(&Hash<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         let found = async {
             let reply = self.call_bytes(&read_hash(&key, fields)).await?;
-            Hash::read(key.clone(), fields, reply)?.map(|hash| read(&hash)).transpose()
+            Hash::read(&key, fields, reply)?.map(|hash| read(&hash)).transpose()
         };
         self.reports.logged(&key, found.await)
     }

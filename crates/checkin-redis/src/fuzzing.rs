@@ -34,7 +34,7 @@ pub fn redis_reply(input: &[u8]) {
     let hash = |names: &'static [&'static str]| {
         let mut values = fields.clone();
         values.resize(names.len(), Reply::Nil);
-        Hash::read("key".to_owned(), names, Reply::Array(values)).expect("each field has a value")
+        Hash::read("key", names, Reply::Array(values)).expect("each field has a value")
     };
     let (user, location): (UserId, LocationId) =
         ("77".parse().expect("it is an id"), "2".parse().expect("it is an id"));

@@ -15,17 +15,17 @@ use crate::reply::{array, unexpected};
 pub(crate) type Fields = &'static [&'static str];
 
 /// Some fields of one hash.
-pub(crate) struct Hash {
-    key: String,
+pub(crate) struct Hash<'a> {
+    key: &'a str,
     names: Fields,
     /// The value of each of these fields; `Nil` if the hash does not have it.
     values: Vec<Reply>,
 }
 
-impl Hash {
+impl<'a> Hash<'a> {
     /// Reads the reply to `HMGET` with these fields. Returns `None` if the hash has none of them, or
     /// does not exist.
-    pub(crate) fn read(key: String, names: Fields, reply: Reply) -> Result<Option<Self>> {
+    pub(crate) fn read(key: &'a str, names: Fields, reply: Reply) -> Result<Option<Self>> {
         let values = array(reply)?;
         if values.len() != names.len() {
             return Err(unexpected("a value for each field"));

@@ -4,7 +4,7 @@ mod accounts;
 
 use std::sync::Arc;
 
-use redis_link::glob_escaped;
+use redis_link::{glob_escaped, hash_tag};
 use sha2::{Digest, Sha256};
 
 use checkin_domain::{Category, LocationId, NewCheckin, UserId};
@@ -336,11 +336,10 @@ impl Keys {
 
 /// Makes a key in the slot of another key.
 fn companion(key: &str, name: &str) -> String {
-    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
-    match tag {
+    match hash_tag(key) {
         // The first braces already decide on the slot.
-        Some((tag, _)) if !tag.is_empty() => [key, ":", name].concat(),
-        _ => ["{", key, "}:", name].concat(),
+        Some(_) => [key, ":", name].concat(),
+        None => ["{", key, "}:", name].concat(),
     }
 }
 

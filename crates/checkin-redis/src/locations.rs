@@ -56,7 +56,7 @@ impl Locations for RedisStorage {
 
     async fn ratings(&self, id: LocationId) -> Result<[u64; 6]> {
         const STARS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
-        let counts = |hash: &Hash| Ok(STARS.map(|stars| hash.number(stars).unwrap_or(0)));
+        let counts = |hash: &Hash<'_>| Ok(STARS.map(|stars| hash.number(stars).unwrap_or(0)));
         let counts = self.redis.hash(self.redis.keys.ratings(id), &STARS, counts).await?;
         Ok(counts.unwrap_or_default())
     }
@@ -90,7 +90,7 @@ pub(crate) async fn read_after(
 }
 
 /// Reads a location from its hash.
-pub(crate) fn location(id: LocationId, hash: &Hash) -> Result<Location> {
+pub(crate) fn location(id: LocationId, hash: &Hash<'_>) -> Result<Location> {
     Ok(Location {
         id: hash.id(id)?,
         name: hash.text("name"),
@@ -101,11 +101,11 @@ pub(crate) fn location(id: LocationId, hash: &Hash) -> Result<Location> {
     })
 }
 
-fn category(hash: &Hash) -> Result<Category> {
+fn category(hash: &Hash<'_>) -> Result<Category> {
     hash.required("category", str::parse)
 }
 
-fn coordinates(hash: &Hash) -> Result<Coordinates> {
+fn coordinates(hash: &Hash<'_>) -> Result<Coordinates> {
     hash.required("location", str::parse)
 }
 

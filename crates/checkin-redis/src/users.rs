@@ -40,7 +40,7 @@ impl Users for RedisStorage {
     }
 
     async fn name(&self, id: UserId) -> Result<Option<Name>> {
-        let name = |hash: &Hash| {
+        let name = |hash: &Hash<'_>| {
             hash.id(id)?;
             Ok(Name { first: hash.text("firstName"), last: hash.text("lastName") })
         };
@@ -55,14 +55,14 @@ impl Users for RedisStorage {
     }
 
     async fn user_with_standing(&self, id: UserId) -> Result<Option<(User, Standing)>> {
-        let (key, standing) = (self.redis.keys.user(id), self.redis.keys.standing(id));
+        let [key, epoch, kept, status, role] = self.redis.keys.of_account(id);
         let read = async {
-            let [epoch, kept, status, role] = standing.each_ref().map(String::as_bytes);
+            let [epoch, kept, status, role] = [&epoch, &kept, &status, &role].map(String::as_bytes);
             let standing: &[&[u8]] = &[b"MGET", epoch, kept, status, role];
             let commands: [&[&[u8]]; 2] = [&read_hash(&key, FIELDS), standing];
             let (hash, standing) = with_standing(self.redis.pipeline(&commands).await?)?;
-            let user = |hash: Hash| Ok((user(id, &hash)?, standing));
-            Hash::read(key.clone(), FIELDS, hash)?.map(user).transpose()
+            let user = |hash: Hash<'_>| Ok((user(id, &hash)?, standing));
+            Hash::read(&key, FIELDS, hash)?.map(user).transpose()
         };
         self.redis.reports.logged(&key, read.await)
     }
@@ -84,8 +84,8 @@ impl Users for RedisStorage {
             let (script, keys) = (&self.redis.scripts.account, keys.each_ref().map(String::as_str));
             let found = array(self.redis.run(script, &keys, LOGIN).await?)?;
             let (hash, standing) = with_standing(found)?;
-            let account = |hash: Hash| account(id, &hash, standing);
-            Hash::read(keys[0].to_owned(), LOGIN, hash)?.map(account).transpose()
+            let account = |hash: Hash<'_>| account(id, &hash, standing);
+            Hash::read(keys[0], LOGIN, hash)?.map(account).transpose()
         };
         self.redis.reports.logged(&keys[0], read.await)
     }
@@ -236,7 +236,7 @@ fn read_epoch(epoch: Reply) -> Result<u64> {
 }
 
 /// Reads the part of a user's hash that a login needs.
-fn account(id: UserId, hash: &Hash, standing: Standing) -> Result<Credentials> {
+fn account(id: UserId, hash: &Hash<'_>, standing: Standing) -> Result<Credentials> {
     Ok(Credentials {
         id: hash.id(id)?,
         email: hash.required("email", Email::stored)?,
@@ -251,7 +251,7 @@ pub(crate) async fn read(redis: &Connection, id: UserId) -> Result<Option<User>>
 }
 
 /// Reads the account from its hash.
-pub(crate) fn user(id: UserId, hash: &Hash) -> Result<User> {
+pub(crate) fn user(id: UserId, hash: &Hash<'_>) -> Result<User> {
     let place = hash.number("lastSeenAt");
     Ok(User {
         id: hash.id(id)?,

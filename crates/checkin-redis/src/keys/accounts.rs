@@ -107,15 +107,15 @@ impl Keys {
     /// Returns the keys of an account that the scripts about its standing expect: the user's hash, and
     /// those of the standing.
     pub(crate) fn of_account(&self, id: UserId) -> [String; 5] {
-        let [epoch, kept, status, role] = self.standing(id);
-        [self.user(id), epoch, kept, status, role]
+        let user = self.user(id);
+        let [epoch, kept, status, role] = standing(&user);
+        [user, epoch, kept, status, role]
     }
 
     /// Returns the keys of an account's standing. Strings: its epoch, the handle of the session that ended its others,
     /// its status and its role.
     pub(crate) fn standing(&self, id: UserId) -> [String; 4] {
-        let user = self.user(id);
-        ["epoch", "kept", "status", "role"].map(|name| companion(&user, name))
+        standing(&self.user(id))
     }
 
     /// String: the epoch of new accounts, which is the highest one of all deleted accounts.
@@ -148,4 +148,8 @@ impl Keys {
     pub(crate) fn search_lease(&self) -> String {
         companion(&self.searches(), "lease")
     }
+}
+
+fn standing(user: &str) -> [String; 4] {
+    ["epoch", "kept", "status", "role"].map(|name| companion(user, name))
 }
