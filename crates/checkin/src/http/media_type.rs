@@ -62,6 +62,10 @@ fn unquoted(text: &str) -> Option<String> {
 
 /// Splits a text at separators that are not in quotes.
 fn split(text: &str, separator: char) -> Vec<&str> {
+    // Most texts have none.
+    if !text.contains(separator) {
+        return vec![text];
+    }
     let (mut is_quoted, mut is_escaped) = (false, false);
     let at_separator = |c: char| {
         match c {
@@ -76,8 +80,8 @@ fn split(text: &str, separator: char) -> Vec<&str> {
 }
 
 fn is_token(text: &str) -> bool {
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    !text.is_empty() && text.chars().all(is_token)
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token)
 }
 
 #[cfg(test)]
