@@ -172,7 +172,7 @@ impl App {
             Some(secret) => secret.clone(),
             None => session_secret::of_embedded_store(path)?,
         };
-        let (keys, slow_store) = (session_keys(config)?, slow_store(config, &metrics));
+        let (keys, slow_store) = (session_keys(config)?, SlowStore::new(config.store_timeout));
         let sessions = with_encryption(Form::of(config).in_sqlite(sessions), keys.as_ref());
         let stores = Stores {
             storage: Arc::new(storage),
@@ -195,7 +195,7 @@ impl App {
         let metrics = ProcessMetrics::default();
         let traces = TracesCell::default();
         let denials = Denials { client: Some(client.clone()), ..Denials::default() };
-        let slow_store = slow_store(config, &metrics);
+        let slow_store = SlowStore::new(config.store_timeout);
         let (store, noticed) = (metrics.store.clone(), denials.noticed.clone());
         observe::redis(&client, store, traces.clone(), noticed, slow_store.clone());
         let prefix = config.key_prefix.as_str();
@@ -423,10 +423,6 @@ impl App {
 fn timeouts(config: &Common) -> Timeouts {
     let response = config.store_timeout;
     Timeouts { connect: response * 2, response }
-}
-
-fn slow_store(config: &Common, metrics: &ProcessMetrics) -> SlowStore {
-    SlowStore::new(config.store_timeout, metrics.throttled.slow_store.clone())
 }
 
 fn session_keys(config: &Common) -> Result<Option<EncryptionKeys>, ConfigError> {

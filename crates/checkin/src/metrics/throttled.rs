@@ -13,8 +13,6 @@ pub struct Throttled {
     pub checkin_rate: Counter,
     /// Check-ins while too many wait to be applied.
     pub backlog: Counter,
-    /// Check-ins, and deletions of them, while the store is slow.
-    pub slow_store: Counter,
     /// Logins of unknown devices to an account with too many wrong passwords.
     pub account_failures: Counter,
     /// Logins from a network address with too many wrong passwords.
@@ -51,7 +49,6 @@ impl Default for Throttled {
         Self {
             checkin_rate: of("checkin_rate"),
             backlog: of("backlog"),
-            slow_store: of("slow_store"),
             account_failures: of("account_failures"),
             address_failures: of("address_failures"),
             known_failures: of("known_failures"),

@@ -13,7 +13,6 @@ use checkin::services::{processor, receiver};
 use checkin::slow_store::SlowStore;
 use checkin_storage::conformance::{first, listed, location, new_user, window};
 use checkin_storage::{Lease, Period, Storage};
-use prometheus_client::metrics::counter::Counter;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -64,7 +63,7 @@ fn receiver(storage: &Arc<dyn Storage>) -> Router {
         users: storage.clone(),
         identity: receiver::Identity::None,
         throttled: Throttled::default(),
-        slow_store: SlowStore::new(Duration::from_secs(1), Counter::default()),
+        slow_store: SlowStore::new(Duration::from_secs(1)),
     };
     receiver::router(parts, settings).into()
 }

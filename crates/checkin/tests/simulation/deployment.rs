@@ -8,7 +8,6 @@ use checkin::metrics::Throttled;
 use checkin::services::{processor, receiver};
 use checkin::slow_store::SlowStore;
 use checkin_storage::Storage;
-use prometheus_client::metrics::counter::Counter;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -166,7 +165,7 @@ fn receiver(world: &Arc<World>, plan: &Plan, number: usize) -> Receiver {
         users: storage,
         identity: receiver::Identity::None,
         throttled: Throttled::default(),
-        slow_store: SlowStore::new(Duration::from_secs(1), Counter::default()),
+        slow_store: SlowStore::new(Duration::from_secs(1)),
     };
     let settings = receiver::ReceiverSettings { admission: plan.admission, rate_per_user: 0 };
     let router = receiver::router(parts, settings).into();
