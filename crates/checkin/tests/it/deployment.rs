@@ -213,7 +213,8 @@ fn every_variable_in_the_files_is_a_setting() {
         });
         let names: Vec<&str> = names.collect();
         assert!(!names.is_empty(), "{file}");
-        for name in names {
+        // What the build takes is none.
+        for name in names.into_iter().filter(|name| !text.contains(&format!("\nARG {name}\n"))) {
             let is_setting = ["=", "]"].map(|end| help.contains(&format!("[env: {name}{end}")));
             assert!(is_setting.contains(&true), "{file}: {name} is not a setting");
         }
