@@ -79,14 +79,6 @@ impl Connection {
         self.send(request).await
     }
 
-    pub(crate) fn is_cluster(&self) -> bool {
-        match self {
-            #[cfg(feature = "cluster")]
-            Self::Cluster(_) => true,
-            _ => false,
-        }
-    }
-
     /// Returns the slots of the primaries of a cluster to which this is not connected; `None` if there are none.
     pub(crate) async fn missing(&self) -> Result<Option<Slots>, RedisError> {
         match self {

@@ -1,7 +1,7 @@
 //! The connection that all commands share, and its replacement when it is lost.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,8 +60,6 @@ pub(crate) struct Link {
     generation: u64,
     /// Set when the connection is lost; the next command opens another. Shared by all clones.
     lost: Arc<AtomicBool>,
-    /// The number of replies so far. Shared by all clones.
-    replies: Arc<AtomicUsize>,
     /// The slots of the nodes of a cluster that the connection lacks. Commands for them fail.
     missing: Option<Arc<Slots>>,
 }
@@ -148,8 +146,7 @@ impl Links {
                         attempts.pause(LONGEST_PAUSE_OF_REST, generation, not_connected());
                     }
                 }
-                let replies = Arc::default();
-                let link = Link { connection, generation, lost, replies, missing };
+                let link = Link { connection, generation, lost, missing };
                 *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
                 Ok(link)
             }
@@ -182,35 +179,21 @@ impl Link {
         if self.missing.is_some() {
             self.has(request.slot())?;
         }
-        let before = self.replies.load(Ordering::Relaxed);
         let answer = self.connection.send(request).await;
         let answer = answer.and_then(|value| request.outcome(value));
-        self.noticed(before, answer.map(Reply::from))
+        self.noticed(answer.map(Reply::from))
     }
 
     /// Gives the connection up after an error that shows that it is lost.
-    fn noticed(
-        &self,
-        before: usize,
-        answer: Result<Reply, RedisError>,
-    ) -> Result<Reply, RedisError> {
-        let is_lost = match &answer {
-            // The server may be unreachable although the connection still looks open; not if it has replied to another
-            // command meanwhile. Of a cluster, that may be another server.
-            Err(cause) if cause.is_timeout() => {
-                self.connection.is_cluster() || self.replies.load(Ordering::Relaxed) == before
+    fn noticed(&self, answer: Result<Reply, RedisError>) -> Result<Reply, RedisError> {
+        answer.inspect_err(|cause| {
+            // READONLY comes from a replica: another server is the master now. After a time-out the
+            // server may be unreachable although the connection still looks open.
+            let moved = code(cause) == Some("READONLY");
+            if cause.is_unrecoverable_error() || cause.is_timeout() || moved {
+                self.lost.store(true, Ordering::Relaxed);
             }
-            // READONLY comes from a replica: another server is the master now.
-            Err(cause) if cause.is_unrecoverable_error() || code(cause) == Some("READONLY") => true,
-            _ => {
-                self.replies.fetch_add(1, Ordering::Relaxed);
-                false
-            }
-        };
-        if is_lost {
-            self.lost.store(true, Ordering::Relaxed);
-        }
-        answer
+        })
     }
 
     /// Sends a request to a node of a cluster that is getting its slot.
@@ -230,9 +213,8 @@ impl Link {
         slot: u16,
     ) -> Result<Reply, RedisError> {
         self.has(Some(slot))?;
-        let before = self.replies.load(Ordering::Relaxed);
         let answer = self.connection.send_to(words, slot).await;
-        self.noticed(before, answer.and_then(Value::extract_error).map(Reply::from))
+        self.noticed(answer.and_then(Value::extract_error).map(Reply::from))
     }
 }
 

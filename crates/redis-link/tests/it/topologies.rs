@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use redis_link::{
     Client, ErrorKind, Observed, Obstacle, Reply, Script, Timeouts, Tracked, hash_slot, redis,
 };
-use testkit::{PATIENCE, Proxy, RedisCluster, RedisServer, Sentinel, wait_until};
+use testkit::{PATIENCE, RedisCluster, RedisServer, Sentinel, wait_until};
 
 use crate::commands::patient;
 
@@ -183,44 +183,6 @@ async fn on_a_cluster_the_replicas_of_the_keys_primary_count() {
         assert_eq!(written.is_ok(), is_served(key), "{key}: {written:?}");
     }
     cluster.replicas()[1].resume();
-}
-
-/// As it is when more is sent than a connection with little bandwidth can carry. What is on its way would be sent once more
-/// on a new connection.
-#[tokio::test]
-async fn a_slow_connection_that_still_answers_is_kept() {
-    let server = RedisServer::start();
-    let proxy = Proxy::start(server.port());
-    let limits = Timeouts { connect: PATIENCE, response: Duration::from_millis(1500) };
-    let url = format!("redis://127.0.0.1:{}", proxy.port());
-    let client = Client::with_timeouts(&url, limits).unwrap();
-    let connections = Arc::new(AtomicUsize::new(0));
-    let count = connections.clone();
-    client.observe(move |observed| {
-        if matches!(observed, Observed::Connected) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    });
-    client.call(&[b"PING"]).await.unwrap();
-    proxy.delay(300..=300, testkit::random());
-    let late = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        // No other command on this connection is answered before.
-        client.call(&[b"BLPOP", b"none", b"1.8"]).await
-    };
-    let (early, late) = tokio::join!(client.call(&[b"PING"]), late);
-    early.unwrap();
-    assert_eq!(late.unwrap_err().kind(), ErrorKind::Unavailable);
-    let answers = async || client.call(&[b"PING"]).await.is_ok();
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(answers().await);
-    assert_eq!(connections.load(Ordering::Relaxed), 1);
-    // It is not kept if nothing is answered any more.
-    proxy.freeze();
-    assert!(!answers().await);
-    proxy.thaw();
-    testkit::until("the server is reached again", answers).await;
-    assert!(connections.load(Ordering::Relaxed) > 1);
 }
 
 /// As it is when the servers of a cluster are replaced one after the other.
