@@ -1,6 +1,7 @@
-//! The composition root: turns settings into services. The backends are named only here.
+//! The composition root: turns settings into services. The backends are named only here and in its parts.
 
 mod account_findings;
+mod backend;
 mod diagnosis;
 mod embedded;
 mod observe;
@@ -9,27 +10,21 @@ mod session_stores;
 mod start;
 mod watched;
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::future::join_all;
-use redis_link::{Client, Timeouts};
-use sqlite_writer::Database;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower_express_session::accounts::Revoked;
 use tower_express_session::store::AccountStore;
 use tower_express_session::store::encrypted::EncryptionKeys;
-use tower_express_session::store::redis::CacheOptions;
-use tower_express_session::store::sqlite::SqliteStore;
-use tower_express_session::{
-    AccountSessions, ConfigError, Secrets, SessionLayer, SessionLayerBuilder,
-};
+use tower_express_session::{AccountSessions, Secrets, SessionLayer, SessionLayerBuilder};
 
+use self::backend::Backend;
 use self::start::Denials;
-use crate::config::{Common, RedisUrl, SessionEncryption, StoreUrl};
+use crate::config::{Common, StoreUrl};
 use crate::http::{
     ClientLimits, Cors, Edge, Metrics, OnFailure, Proxies, Readiness, StrictTransport,
     session_failed,
@@ -47,8 +42,6 @@ use crate::usecases::event_retention;
 use crate::usecases::revocation::{Revocation, SearchError};
 use crate::usecases::security_log::SecurityLog;
 use crate::usecases::tasks::Tasks;
-use checkin_redis::RedisStorage;
-use checkin_sqlite::{self as sqlite, SqliteStorage};
 
 pub(crate) use self::diagnosis::OPEN_OPERATOR;
 pub use self::diagnosis::diagnose;
@@ -56,7 +49,7 @@ pub(crate) use self::embedded::Draft;
 pub use self::embedded::{Copied, back_up, must_exist, restore};
 use self::observe::TracesCell;
 pub use self::ports::Service;
-use self::session_stores::{Form, with_encryption};
+use self::session_stores::Form;
 pub use self::session_stores::{OutOfReach, out_of_reach};
 pub(crate) use self::watched::WatchedStore;
 
@@ -129,16 +122,6 @@ pub struct EndedSessions {
     pub failure: Option<anyhow::Error>,
 }
 
-/// What a backend opened.
-struct Stores {
-    storage: Arc<dyn Storage>,
-    sessions: Arc<dyn AccountStore>,
-    cached: Arc<dyn AccountStore>,
-    keys: Option<EncryptionKeys>,
-    denials: Denials,
-    slow_store: SlowStore,
-}
-
 impl App {
     /// Opens the store that the settings name.
     ///
@@ -146,96 +129,21 @@ impl App {
     ///
     /// If the store cannot be opened, or the session secret is missing.
     pub async fn open(config: &Common) -> anyhow::Result<Self> {
-        match &config.store {
-            StoreUrl::Sqlite(path) => Self::on_sqlite(config, path).await,
-            StoreUrl::Redis(url) => Self::on_redis(config, url),
-        }
+        Self::on(config, Backend::open(config).await?)
     }
 
-    async fn on_sqlite(config: &Common, path: &Path) -> anyhow::Result<Self> {
-        if let Some(fault) = sqlite::unusable(path) {
-            return Err(fault.into());
-        }
-        let database = Database::open(path).map_err(|error| sqlite::fault(path, &error))?;
-        let storage = SqliteStorage::open(database.clone()).await;
-        let storage = storage.map_err(|error| sqlite::fault(path, &error))?;
-        let metrics = ProcessMetrics::default();
-        metrics.sqlite_log.set(path);
-        let traces = TracesCell::default();
-        observe::sqlite(&database, metrics.store.clone(), traces.clone());
-        let sessions = SqliteStore::new(database).await;
-        let mut sessions = sessions.map_err(|error| sqlite::fault(path, &error))?;
-        if let Some(timeout) = config.lifetimes.lifetimes().absolute {
-            sessions = sessions.absolute_timeout(timeout);
-        }
-        let secret = match &config.session_secret {
-            Some(secret) => secret.clone(),
-            None => session_secret::of_embedded_store(path)?,
-        };
-        let (keys, slow_store) = (session_keys(config)?, SlowStore::new(config.store_timeout));
-        let sessions = with_encryption(Form::of(config).in_sqlite(sessions), keys.as_ref());
-        let stores = Stores {
-            storage: Arc::new(storage),
-            cached: sessions.clone(),
-            sessions,
-            keys,
-            denials: Denials::default(),
-            slow_store,
-        };
-        Self::on(config, stores, secret.as_slice(), (metrics, traces))
-    }
-
-    fn on_redis(config: &Common, url: &RedisUrl) -> anyhow::Result<Self> {
-        let Some(secrets) = &config.session_secret else {
-            return Err(session_secret::missing().into());
-        };
-        // Replicas must answer before the command times out: 150 ms of 250.
-        let (replicas, within) = (config.wait_replicas, config.store_timeout * 3 / 5);
-        let client = Client::at(url.address.clone(), timeouts(config))?;
-        let metrics = ProcessMetrics::default();
-        let traces = TracesCell::default();
-        let denials = Denials { client: Some(client.clone()), ..Denials::default() };
-        let slow_store = SlowStore::new(config.store_timeout);
-        let (store, noticed) = (metrics.store.clone(), denials.noticed.clone());
-        observe::redis(&client, store, traces.clone(), noticed, slow_store.clone());
-        let prefix = config.key_prefix.as_str();
-        let mut sessions = Form::of(config)
-            .in_redis(client.clone(), prefix)
-            .wait_for_replicas(replicas, within)?;
-        if let Some(timeout) = config.lifetimes.lifetimes().absolute {
-            sessions = sessions.absolute_timeout(timeout);
-        }
-        let lease = config.session_cache;
-        let cached = match lease.is_zero() {
-            true => sessions.clone(),
-            false => sessions.clone().cached(CacheOptions::with_lease(lease)),
-        };
-        metrics.session_cache.set(cached.clone());
-        // A logout is answered only when no receiver and no read API accepts the session any more.
-        let keys = session_keys(config)?;
-        let sessions = with_encryption(sessions.destroy_waits(lease), keys.as_ref());
-        let cached = with_encryption(cached, keys.as_ref());
-        let storage = RedisStorage::new(client.clone(), prefix, config.partitions.into())
-            .wait_for_replicas(replicas, within)?;
-        let storage = Arc::new(storage);
-        let stores = Stores { storage, sessions, cached, keys, denials, slow_store };
-        Self::on(config, stores, secrets.as_slice(), (metrics, traces))
-    }
-
-    fn on(
-        config: &Common,
-        Stores {
+    fn on(config: &Common, backend: Backend) -> anyhow::Result<Self> {
+        let Backend {
             storage,
             sessions: session_store,
             cached: cached_store,
             keys,
+            secrets,
             denials,
             slow_store,
-        }: Stores,
-        secrets: &[String],
-        (metrics, traces): (ProcessMetrics, TracesCell),
-    ) -> anyhow::Result<Self> {
-        let secrets = Secrets::new(secrets)?;
+            metrics,
+            traces,
+        } = backend;
         let network = &config.network;
         let proxies = Proxies {
             is_any: network.trust_proxy,
@@ -418,15 +326,6 @@ impl App {
     fn layers(&self) -> MutexGuard<'_, Vec<SessionLayer<OnFailure>>> {
         self.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn timeouts(config: &Common) -> Timeouts {
-    let response = config.store_timeout;
-    Timeouts { connect: response * 2, response }
-}
-
-fn session_keys(config: &Common) -> Result<Option<EncryptionKeys>, ConfigError> {
-    config.session_encryption.as_ref().map(SessionEncryption::keys).transpose()
 }
 
 impl std::fmt::Debug for App {

@@ -11,7 +11,7 @@ use tower_express_session::store::redis::RedisStore;
 use tower_express_session::store::sqlite::SqliteStore;
 use tower_express_session::{Error, SessionId};
 
-use super::timeouts;
+use super::backend::timeouts;
 use crate::config::{Common, StoreUrl};
 use crate::storage::Finding;
 

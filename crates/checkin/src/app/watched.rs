@@ -8,8 +8,8 @@ use tokio::time::timeout;
 use tower_express_session::SessionId;
 use tower_express_session::store::AccountStore;
 
+use super::backend::timeouts;
 use super::session_stores::{Form, in_file, is_counted};
-use super::timeouts;
 use crate::config::{Common, StoreUrl};
 use crate::storage::{Applier, PartState, StorageError};
 use crate::usecases::overview::SessionCount;
