@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 
 use super::log::{checkin, insert, next_id, waiting};
-use super::{column, private, users};
+use super::{column, private, standing};
 use checkin_domain::{Checkin, CheckinId, Comment, NewCheckin};
 use checkin_storage::{Accepted, Admission, AdmissionFacts, Decision, IDEMPOTENCY_TTL};
 
@@ -24,7 +24,7 @@ pub(super) struct Append {
 impl Append {
     /// Admits the check-in, stores it and remembers its idempotency key, within one transaction.
     pub(super) fn run(&self, connection: &Connection) -> rusqlite::Result<Accepted> {
-        if users::is_deleted(connection, self.checkin.user)? {
+        if standing::is_deleted(connection, self.checkin.user)? {
             return Ok(Accepted::Behind);
         }
         let facts = AdmissionFacts {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection, params};
 
 use super::retention::horizon_ms;
-use super::{SqliteStorage, column, locations, log, private, swarm, users};
+use super::{SqliteStorage, column, locations, log, private, standing, swarm, users};
 use checkin_domain::{Checkin, CheckinId, Location, LocationDetails, LocationId, User, UserId};
 use checkin_storage::{BulkLoad, Loaded, Result, StorageError};
 
@@ -117,7 +117,7 @@ pub(super) fn load_checkin(
     now_ms: i64,
 ) -> rusqlite::Result<Loaded> {
     let has_user =
-        has_user(connection, checkin.user)? && !users::is_deleted(connection, checkin.user)?;
+        has_user(connection, checkin.user)? && !standing::is_deleted(connection, checkin.user)?;
     if !has_user || !has_location(connection, checkin.location)? {
         return Ok(Loaded::Dangling);
     }

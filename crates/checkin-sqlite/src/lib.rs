@@ -31,6 +31,7 @@ mod search;
 mod searches;
 mod second_factors;
 mod security_events;
+mod standing;
 mod swarm;
 mod users;
 mod weather;

@@ -7,7 +7,7 @@ use checkin_domain::UserId;
 use checkin_storage::{Admitted, PendingName, PendingSteps, Result, SecondFactors, Standing};
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, params};
 
-use crate::{SqliteStorage, column, users};
+use crate::{SqliteStorage, column, standing};
 
 /// Maximum number of expired steps that are deleted with each new one. It is more than one, so that their
 /// number does not grow.
@@ -50,12 +50,14 @@ impl SecondFactors for SqliteStorage {
         let (user, by) = (column::number(user.get()), by.clone());
         let (expected, new) = (expected.map(str::to_owned), new.map(str::to_owned));
         let write = move |connection: &Connection| {
-            let Some(now) = users::admitting(connection, user, Some(&by))? else { return Ok(None) };
+            let Some(now) = standing::admitting(connection, user, Some(&by))? else {
+                return Ok(None);
+            };
             if factor(connection, user)? != expected {
                 return Ok(None);
             }
             replace(connection, user, new.as_deref())?;
-            users::raise(connection, user, &Standing { kept: by.handle, ..now }).map(Some)
+            standing::raise(connection, user, &Standing { kept: by.handle, ..now }).map(Some)
         };
         self.file.write(write).await
     }
