@@ -106,11 +106,14 @@ impl RedisServer {
     /// If there are not so many.
     pub fn wait_for_replicas(&self, count: usize) {
         let mut connection = self.connection();
-        wait_until("the replicas acknowledge a write", || {
+        let mut is_acknowledged = || {
             let written = redis::cmd("PUBLISH").arg("").arg("").exec(&mut connection);
             let acknowledged = redis::cmd("WAIT").arg(count).arg(100).query(&mut connection);
             written.is_ok() && acknowledged.is_ok_and(|found: usize| found >= count)
-        });
+        };
+        // What is written before a server has its first replica has the offset 0, which a replica acknowledges
+        // before it has received anything.
+        wait_until("the replicas acknowledge a write", || is_acknowledged() && is_acknowledged());
     }
 
     /// Ends the server at once (SIGKILL), as a crash would. It keeps its port and its directory.
