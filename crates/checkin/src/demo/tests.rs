@@ -216,7 +216,9 @@ async fn sqlite_stores_the_demo_data() {
 #[tokio::test]
 async fn redis_stores_the_demo_data() {
     let server = testkit::RedisServer::start();
-    let client = redis_link::Client::open(&server.url()).unwrap();
+    // This test checks what is stored, not the speed of a busy machine.
+    let timeouts = redis_link::Timeouts { connect: testkit::PATIENCE, response: testkit::PATIENCE };
+    let client = redis_link::Client::with_timeouts(&server.url(), timeouts).unwrap();
     fits(checkin_redis::RedisStorage::new(client, "demo", 2)).await;
 }
 

@@ -192,14 +192,9 @@ pub(crate) fn value(metrics: &Response, sample: &str) -> f64 {
 #[tokio::test]
 async fn an_outage_of_the_store_is_counted() {
     let site = Site::redis();
-    let (up, mut auth, mut receiver) = site.up(&[
-        "--metrics-listen",
-        "127.0.0.1:0",
-        "--store-timeout",
-        "100ms",
-        "--lease",
-        "200ms",
-    ]);
+    // Nothing times out only because the machine is busy.
+    let (up, mut auth, mut receiver) =
+        site.up(&["--metrics-listen", "127.0.0.1:0", "--store-timeout", "3s"]);
     let mut all = Client::new(metrics_port(&up));
     expect_plain(&log_in(&mut auth).await, 200, "OK");
     *receiver.jar_mut() = auth.jar().clone();
