@@ -33,7 +33,7 @@ pub struct Throttled {
     pub event_streams: Counter,
     /// Connections above a maximum number.
     pub connections: Counter,
-    /// Requests above the maximum number in progress of an address or a session.
+    /// Requests above the maximum number in progress of an address or a session, and statistics above that of a user.
     pub requests: Counter,
 }
 

@@ -7,11 +7,15 @@ use axum::http::StatusCode;
 use crate::http::Problem;
 use crate::usecases::feed::ListenError;
 use crate::usecases::newcomers::LookUpError;
+use crate::usecases::statistics::StatisticsError;
 use crate::usecases::upstream::Failure;
 use crate::usecases::weather::WeatherError;
 
 /// The time after which clients may try again when the weather service failed.
 const WEATHER_RETRY: Duration = Duration::from_secs(10);
+
+/// The time after which one of a user's computations has probably ended.
+const STATISTICS_RETRY: Duration = Duration::from_secs(1);
 
 impl From<ListenError> for Problem {
     fn from(error: ListenError) -> Self {
@@ -27,6 +31,18 @@ impl From<LookUpError> for Problem {
         match error {
             LookUpError::TooMany(quota) => Self::too_many(quota),
             LookUpError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<StatisticsError> for Problem {
+    fn from(error: StatisticsError) -> Self {
+        match error {
+            StatisticsError::TooMany => {
+                let detail = "too many statistics of this user are being computed; try again later";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(STATISTICS_RETRY)
+            }
+            StatisticsError::Storage(error) => error.into(),
         }
     }
 }

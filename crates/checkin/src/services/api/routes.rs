@@ -15,6 +15,7 @@ use crate::usecases::feed::{Feed, FeedMetrics, MAX_CLIENTS, Source};
 use crate::usecases::look_ups::LookUps;
 use crate::usecases::nearby::NearbyLocations;
 use crate::usecases::newcomers::Newcomers;
+use crate::usecases::statistics::UserStatistics;
 use crate::usecases::upstream::Upstream;
 use crate::usecases::weather::WeatherLookup;
 use crate::usecases::whereabouts::Whereabouts;
@@ -57,6 +58,11 @@ pub fn router(
     let api = Api {
         accounts,
         nearby: NearbyLocations::new(stores.directory.clone()),
+        statistics: UserStatistics::new(
+            stores.history.clone(),
+            stores.locations.clone(),
+            metrics.throttled.requests.clone(),
+        ),
         weather: WeatherLookup::new(stores.locations.clone(), stores.weather.clone(), upstream),
         feed: Feed::new(source, stream::event, MAX_CLIENTS, feed),
         newcomers: Newcomers::new(stores.privacy.clone(), newcomer_rate, refused),

@@ -13,6 +13,7 @@ use crate::usecases::feed::Feed;
 use crate::usecases::look_ups::LookUps;
 use crate::usecases::nearby::NearbyLocations;
 use crate::usecases::newcomers::Newcomers;
+use crate::usecases::statistics::UserStatistics;
 use crate::usecases::weather::WeatherLookup;
 use crate::usecases::whereabouts::Whereabouts;
 
@@ -43,6 +44,7 @@ pub(super) struct Api {
     pub(super) newcomers: Newcomers,
     pub(super) look_ups: LookUps,
     pub(super) nearby: NearbyLocations,
+    pub(super) statistics: UserStatistics,
     pub(super) weather: WeatherLookup,
     pub(super) feed: Arc<Feed>,
     pub(super) limits: ClientLimits,

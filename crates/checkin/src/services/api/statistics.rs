@@ -11,9 +11,8 @@ use super::state::{Api, now_ms};
 use super::visitor::Visitor;
 use crate::http::document::{Forbidden, LoginNeeded, Problems};
 use crate::http::{Parameters, Problem};
-use crate::usecases::statistics::of_user;
 
-/// Returns your own statistics.
+/// Returns your own statistics, those of your latest 100,000 check-ins.
 #[utoipa::path(
     get, operation_id = "getUserStatistics", path = "/api/user/{id}/statistics", tag = "users", security(("session" = [])), params(UserPath),
     responses((status = 200, body = StatisticsView), LoginNeeded, Forbidden, Problems),
@@ -24,7 +23,5 @@ pub(super) async fn statistics(
     Parameters(of): Parameters<UserPath>,
 ) -> Result<Json<StatisticsView>, Problem> {
     let id = visitor.is(of.id)?;
-    let stores = &api.stores;
-    let statistics = of_user(&*stores.history, &*stores.locations, id, now_ms()).await?;
-    Ok(Json(statistics.into()))
+    Ok(Json(api.statistics.of(id, now_ms()).await?.into()))
 }
