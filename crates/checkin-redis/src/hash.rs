@@ -80,7 +80,11 @@ impl<'a> Hash<'a> {
         let at = self.names.iter().position(|field| *field == name);
         debug_assert!(at.is_some(), "{name} is not among the fields that were read");
         match &self.values[at?] {
-            Reply::Bytes(value) => Some(String::from_utf8_lossy(value)),
+            // Most texts are valid, and the lossy conversion would look at each character.
+            Reply::Bytes(value) => Some(match std::str::from_utf8(value) {
+                Ok(text) => Cow::Borrowed(text),
+                Err(_) => String::from_utf8_lossy(value),
+            }),
             _ => None,
         }
     }
