@@ -2,6 +2,7 @@
 
 mod accounts;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use redis_link::{glob_escaped, hash_tag};
@@ -31,12 +32,33 @@ impl IdempotencyKey {
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     prefix: Arc<str>,
-    partitions: usize,
+    /// The log of each partition, made once, because each check-in needs several keys beside it.
+    logs: Arc<[LogKey]>,
+}
+
+/// The key of a partition of the log.
+#[derive(Clone, Debug)]
+struct LogKey {
+    name: String,
+    /// The beginning of the companions of this key.
+    companions: String,
+}
+
+impl LogKey {
+    fn new(prefix: &str, partitions: usize, partition: usize) -> Self {
+        let name = match partitions {
+            1 => format!("{prefix}:checkins"),
+            _ => format!("{prefix}:checkins:{{{partition}}}"),
+        };
+        Self { companions: companion(&name, ""), name }
+    }
 }
 
 impl Keys {
     pub(crate) fn new(prefix: &str, partitions: usize) -> Self {
-        Self { prefix: prefix.into(), partitions: partitions.max(1) }
+        let partitions = partitions.max(1);
+        let log = |partition| LogKey::new(prefix, partitions, partition);
+        Self { prefix: prefix.into(), logs: (0..partitions).map(log).collect() }
     }
 
     /// Hash: one location.
@@ -66,7 +88,7 @@ impl Keys {
 
     /// Returns the number of partitions of the log.
     pub(crate) fn partitions(&self) -> usize {
-        self.partitions
+        self.logs.len()
     }
 
     /// String: the number of partitions of the stored log.
@@ -76,7 +98,7 @@ impl Keys {
 
     /// Returns the partition of a user's check-ins.
     pub(crate) fn partition_of(&self, user: UserId) -> usize {
-        (user.get() % self.partitions as u64) as usize
+        (user.get() % self.partitions() as u64) as usize
     }
 
     /// Stream and hash: the log and its checkpoint, if it has one partition.
@@ -88,41 +110,38 @@ impl Keys {
 
     /// Stream: a partition of the log.
     pub(crate) fn log(&self, partition: usize) -> String {
-        match self.partitions {
-            1 => self.key("checkins"),
-            _ => self.key(&format!("checkins:{{{partition}}}")),
-        }
+        self.log_key(partition).name.clone()
     }
 
     /// Hash: the checkpoint of a partition.
     pub(crate) fn checkpoint(&self, partition: usize) -> String {
-        companion(&self.log(partition), "checkpoint")
+        self.beside_log(partition, &["checkpoint"])
     }
 
     /// String with a time to live: the processor that holds a partition.
     pub(crate) fn lease(&self, partition: usize) -> String {
-        companion(&self.log(partition), "lease")
+        self.beside_log(partition, &["lease"])
     }
 
     /// Stream: entries of a partition that cannot be applied, with their ids in the log.
     pub(crate) fn dead_letters(&self, partition: usize) -> String {
-        companion(&self.log(partition), "dead")
+        self.beside_log(partition, &["dead"])
     }
 
     /// Sorted set: the retracted check-ins of a partition that may still be in histories and figures.
     pub(crate) fn retractions(&self, partition: usize) -> String {
-        companion(&self.log(partition), "retractions")
+        self.beside_log(partition, &["retractions"])
     }
 
     /// Sorted set: the retractions of a partition that are applied, and whose lists are settled once more, by the
     /// time (ms) from which that is due.
     pub(crate) fn settling(&self, partition: usize) -> String {
-        companion(&self.log(partition), "settling")
+        self.beside_log(partition, &["settling"])
     }
 
     /// Sorted set: `<id> <user>` of each retracted check-in of a partition, by the time of the id (ms).
     pub(crate) fn retracted(&self, partition: usize) -> String {
-        companion(&self.log(partition), "retracted")
+        self.beside_log(partition, &["retracted"])
     }
 
     /// Sorted set with a time to live: the ids of the retracted check-ins of a user, by the time until which they
@@ -148,12 +167,12 @@ impl Keys {
 
     /// Set: the check-ins that were imported into a partition behind later entries.
     pub(crate) fn imported(&self, partition: usize) -> String {
-        companion(&self.log(partition), "imported")
+        self.beside_log(partition, &["imported"])
     }
 
     /// Set: the Swarm visits in a partition, by their ids at Swarm and by their contents.
     pub(crate) fn swarm_visits(&self, partition: usize) -> String {
-        companion(&self.log(partition), "swarm")
+        self.beside_log(partition, &["swarm"])
     }
 
     /// Hash: from a venue of Swarm to the id of its location.
@@ -163,7 +182,7 @@ impl Keys {
 
     /// Sorted set: the entries of a partition whose ids are not their times, by their times (ms).
     pub(crate) fn times(&self, partition: usize) -> String {
-        companion(&self.log(partition), "times")
+        self.beside_log(partition, &["times"])
     }
 
     /// String: the highest id of a location that was created for a venue.
@@ -279,26 +298,24 @@ impl Keys {
         let NewCheckin { user, location, stars, .. } = checkin;
         let [user, location] = [user.get(), location.get()].map(|id| id.to_string());
         let stars = stars.get().to_string();
-        let name = ["recent:", &user, ":", &location, ":", &stars].concat();
-        companion(&self.log(self.partition_of(checkin.user)), &name)
+        let partition = self.partition_of(checkin.user);
+        self.beside_log(partition, &["recent:", &user, ":", &location, ":", &stars])
     }
 
     /// Hashes with a time to live, which take turns: the idempotency keys of a group, whose digests have
     /// the same first byte.
     pub(crate) fn idempotency(&self, user: UserId, key: &IdempotencyKey) -> [String; 2] {
-        let log = self.log(self.partition_of(user));
-        let group = key.0[0].to_string();
-        ["0", "1"].map(|turn| companion(&log, &["keys:", &group, ":", turn].concat()))
+        let (partition, group) = (self.partition_of(user), key.0[0].to_string());
+        ["0", "1"].map(|turn| self.beside_log(partition, &["keys:", &group, ":", turn]))
     }
 
     /// String with a time to live: the check-in that came with this idempotency key, and its id, as older
     /// versions keep it.
     pub(crate) fn old_idempotency(&self, user: UserId, key: &IdempotencyKey) -> String {
         let digits = key.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let mut name = String::with_capacity("key:".len() + 2 * key.0.len());
-        name.push_str("key:");
-        name.extend(digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
-        companion(&self.log(self.partition_of(user)), &name)
+        let mut digest = String::with_capacity(2 * key.0.len());
+        digest.extend(digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
+        self.beside_log(self.partition_of(user), &["key:", &digest])
     }
 
     // These names are joined and not formatted: each request makes some, and formatting costs more.
@@ -322,6 +339,22 @@ impl Keys {
 
     fn key(&self, rest: &str) -> String {
         [&self.prefix, ":", rest].concat()
+    }
+
+    /// Returns the key of a partition of the log. There may be no such partition: an operator may name any.
+    fn log_key(&self, partition: usize) -> Cow<'_, LogKey> {
+        let other = || Cow::Owned(LogKey::new(&self.prefix, self.partitions(), partition));
+        self.logs.get(partition).map_or_else(other, Cow::Borrowed)
+    }
+
+    /// Returns a companion of the log of a partition. Its name is in several parts.
+    fn beside_log(&self, partition: usize, name: &[&str]) -> String {
+        let start = &self.log_key(partition).companions;
+        let mut key =
+            String::with_capacity(start.len() + name.iter().map(|part| part.len()).sum::<usize>());
+        key.push_str(start);
+        name.iter().for_each(|part| key.push_str(part));
+        key
     }
 
     /// Returns the key of a record.
@@ -373,7 +406,12 @@ mod tests {
         assert_eq!(keys.log(0), "ncc:checkins:{0}");
         assert_eq!(keys.lease(3), "ncc:checkins:{3}:lease");
         assert_eq!(keys.recent(&checkin()), "ncc:checkins:{1}:recent:77:2:5");
-        assert_eq!(Keys::new("ncc", 1).lease(0), "{ncc:checkins}:lease");
+        assert_eq!(keys.dead_letters(4), "ncc:checkins:{4}:dead", "no partition has this number");
+        let only = Keys::new("ncc", 1);
+        assert_eq!(
+            (only.lease(0), only.log(7)),
+            ("{ncc:checkins}:lease".into(), "ncc:checkins".into())
+        );
     }
 
     #[test]
