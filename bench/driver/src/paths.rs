@@ -1,6 +1,6 @@
 //! The paths whose instructions are counted.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -19,12 +19,22 @@ pub enum RequestPath {
     CachedRead,
     Read,
     Session,
+    SessionOfRedisRs,
     Checkin,
+    CheckinOfRedisRs,
 }
 
 impl RequestPath {
-    pub const ALL: [Self; 6] =
-        [Self::Plain, Self::Healthz, Self::CachedRead, Self::Read, Self::Session, Self::Checkin];
+    pub const ALL: [Self; 8] = [
+        Self::Plain,
+        Self::Healthz,
+        Self::CachedRead,
+        Self::Read,
+        Self::Session,
+        Self::SessionOfRedisRs,
+        Self::Checkin,
+        Self::CheckinOfRedisRs,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -33,13 +43,15 @@ impl RequestPath {
             Self::CachedRead => "cached read, session layer alone",
             Self::Read => "read, session layer alone",
             Self::Session => "GET /session",
+            Self::SessionOfRedisRs => "GET /session, axum and redis-rs alone",
             Self::Checkin => "check-in",
+            Self::CheckinOfRedisRs => "check-in, axum and redis-rs alone",
         }
     }
 
     fn status(self) -> u16 {
         match self {
-            Self::Checkin => 202,
+            Self::Checkin | Self::CheckinOfRedisRs => 202,
             _ => 200,
         }
     }
@@ -53,6 +65,7 @@ impl RequestPath {
 /// A Redis with the demo data and the session of a user.
 pub struct Site<'a> {
     ours: &'a Ours,
+    redis_rs: PathBuf,
     redis: RedisServer,
     session: LoggedIn,
 }
@@ -63,7 +76,8 @@ impl<'a> Site<'a> {
         let accounts = ours.load_demo(&redis.url)?;
         let auth = Server::start_any(&mut ours.service(&redis.url, &["auth"]))?;
         let sessions = programs::log_in(&auth, &accounts, 1).await?;
-        Ok(Self { ours, redis, session: sessions[0].clone() })
+        let redis_rs = programs::build_redis_rs()?;
+        Ok(Self { ours, redis_rs, redis, session: sessions[0].clone() })
     }
 
     /// Returns the instructions of a request.
@@ -77,6 +91,13 @@ impl<'a> Site<'a> {
     pub async fn stacks(&self, path: RequestPath, directory: &Path) -> Result<Stacks> {
         let stacks = callgrind::stacks(directory, path.status(), |run| self.work(path, run)).await;
         stacks.with_context(|| path.name())
+    }
+
+    /// Returns the command of the peer with only axum and redis-rs.
+    fn redis_rs(&self) -> Command {
+        let mut command = programs::peer(&self.redis_rs, &self.redis);
+        command.env("ACCOUNT", self.session.account.id.to_string());
+        command
     }
 
     fn work(&self, path: RequestPath, run: usize) -> (Command, Vec<Vec<u8>>) {
@@ -94,9 +115,11 @@ impl<'a> Site<'a> {
             }
             RequestPath::Read => (ours.layer(&self.redis), read()),
             RequestPath::Session => (ours.service(store, &["auth"]), read()),
+            RequestPath::SessionOfRedisRs => (self.redis_rs(), read()),
             RequestPath::Checkin => {
                 (ours.receiver(store, SHORT_WINDOW), keyed_checkins(&self.session, run))
             }
+            RequestPath::CheckinOfRedisRs => (self.redis_rs(), keyed_checkins(&self.session, run)),
         }
     }
 }

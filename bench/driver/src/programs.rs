@@ -34,6 +34,11 @@ pub struct Ours {
     layer: PathBuf,
 }
 
+/// Builds the peer with only axum and redis-rs.
+pub fn build_redis_rs() -> Result<PathBuf> {
+    build("peer-redis-rs")
+}
+
 impl Ours {
     /// Finds `checkin`, and builds the peer with only the session layer.
     pub fn find(checkin: &Path) -> Result<Self> {
@@ -230,7 +235,7 @@ pub(crate) fn ours(
 }
 
 /// Returns the command of a peer, with the settings that all of them read.
-fn peer(program: &Path, redis: &RedisServer) -> Command {
+pub(crate) fn peer(program: &Path, redis: &RedisServer) -> Command {
     let mut command = Command::new(program);
     command.env("STORE", &redis.url).env("SECRET", SECRET).env("PREFIX", PREFIX);
     command.env("PASSWORD", workload::PASSWORD);
