@@ -8,7 +8,7 @@
 //! own user again.
 
 use checkin_domain::{Email, MAX_SAFE_INTEGER, User, UserId};
-use checkin_storage::{Admitted, Credentials, NewUser, Result, StorageError};
+use checkin_storage::{Admitted, Credentials, NewEpoch, NewUser, Result, Search, StorageError};
 use redis_link::{Reply, Script};
 
 use crate::connection::Connection;
@@ -17,6 +17,10 @@ use crate::reply::{array, indexed_id, number, text};
 /// How long an address stays claimed by a writer that does not settle the claim. This is far longer
 /// than the commands in between take, and short enough for a person to try again.
 const CLAIM_MS: &str = "10000";
+
+/// How often a change is made again that was not made because a search for its account had begun. Between two searches
+/// the process that searches rests for a second.
+const ATTEMPTS: usize = 5;
 
 /// The result of writing an account.
 pub(crate) enum Opened {
@@ -118,22 +122,44 @@ impl Accounts<'_> {
         known.map(|owner| indexed_id(&text(owner)?)).collect()
     }
 
-    /// Runs a script that returns the epoch, unless it changed nothing. `by` asks for it.
+    /// Adds an account to the list of searches, and then runs a script that returns the new epoch, unless it changed
+    /// nothing. `by` asks for it.
+    ///
+    /// The list and the account lie in different slots. So the script gets the number of the search, and changes nothing
+    /// if a search of this number, which may have read the account as it was, or of a higher one has begun.
     pub(crate) async fn change_standing(
         &self,
         script: &Script,
         (id, by): (UserId, Option<&Admitted>),
         words: &[&str],
-    ) -> Result<Option<u64>> {
-        let (keys, factor) = (self.0.keys.of_account(id), self.0.keys.second_factor(id));
-        let keys: Vec<&str> = keys.iter().chain([&factor]).map(String::as_str).collect();
+    ) -> Result<Option<NewEpoch>> {
+        let keys = &self.0.keys;
+        let (account, own) = (keys.of_account(id), [keys.second_factor(id), keys.searched(id)]);
+        let keys: Vec<&str> = account.iter().chain(&own).map(String::as_str).collect();
         let epoch = by.map(|by| by.epoch.to_string()).unwrap_or_default();
         let handle = by.and_then(|by| by.handle.as_deref()).unwrap_or_default();
-        let words: Vec<&str> = [&*epoch, handle].into_iter().chain(words.iter().copied()).collect();
-        match self.0.run_replicated(script, &keys, &words).await? {
-            Reply::Nil => Ok(None),
-            epoch => number(epoch).map(|epoch| Some(epoch.unsigned_abs())),
+        let mut begun = "0".to_owned();
+        for _ in 0..ATTEMPTS {
+            let search = self.add_search(id, &begun).await?;
+            let listed = search.number.to_string();
+            let words: Vec<&str> = [&[&*epoch, handle, &listed], words].concat();
+            match self.0.run_replicated(script, &keys, &words).await? {
+                Reply::Nil => return Ok(None),
+                Reply::Int(epoch) => {
+                    return Ok(Some(NewEpoch { epoch: epoch.unsigned_abs(), search }));
+                }
+                number => begun = text(number)?,
+            }
         }
+        Err(StorageError::new("searches for the account begin too often"))
+    }
+
+    /// Adds an account to the list of searches, with a number above `begun`.
+    async fn add_search(&self, user: UserId, begun: &str) -> Result<Search> {
+        let keys = [self.0.keys.searches(), self.0.keys.last_search()];
+        let (keys, id) = (keys.each_ref().map(String::as_str), user.to_string());
+        let added = self.0.run_replicated(&self.0.scripts.add_search, &keys, &[&id, begun]).await?;
+        Ok(Search { number: number(added)?.unsigned_abs(), user })
     }
 
     /// Returns the id after the last one, or the highest free one if another program has used up the ids.

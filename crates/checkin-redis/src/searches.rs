@@ -3,24 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use checkin_domain::UserId;
 use checkin_storage::{Result, Search, Searches};
 use redis_link::Reply;
 
 use crate::RedisStorage;
 use crate::clock::milliseconds;
-use crate::reply::{number, texts, unexpected};
+use crate::reply::{texts, unexpected};
 
 #[async_trait]
 impl Searches for RedisStorage {
-    async fn add_search(&self, user: UserId) -> Result<Search> {
-        let (list, last) = (self.redis.keys.searches(), self.redis.keys.last_search());
-        let script = &self.redis.scripts.add_search;
-        let added =
-            self.redis.run_replicated(script, &[&list, &last], &[&user.to_string()]).await?;
-        Ok(Search { number: number(added)?.unsigned_abs(), user })
-    }
-
     async fn due_searches(
         &self,
         owner: &str,
@@ -45,6 +36,12 @@ impl Searches for RedisStorage {
             .filter_map(|pair| search(pair).transpose())
             .collect::<Result<_>>()
             .map(Some)
+    }
+
+    async fn begin_search(&self, search: &Search) -> Result<()> {
+        let (script, key) =
+            (&self.redis.scripts.raise_last_id, self.redis.keys.searched(search.user));
+        self.redis.run_replicated(script, &[&key], &[&search.number.to_string()]).await.map(drop)
     }
 
     async fn finish_searches(&self, owner: &str, done: &[Search]) -> Result<()> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use checkin_domain::UserId;
-use checkin_storage::{Admitted, PendingName, PendingSteps, Result, SecondFactors};
+use checkin_storage::{Admitted, NewEpoch, PendingName, PendingSteps, Result, SecondFactors};
 use redis_link::Reply;
 
 use crate::RedisStorage;
@@ -37,7 +37,7 @@ impl SecondFactors for RedisStorage {
         by: &Admitted,
         expected: Option<&str>,
         new: Option<&str>,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Option<NewEpoch>> {
         let script = &self.redis.scripts.change_second_factor;
         let words = [expected, new].map(Option::unwrap_or_default);
         Accounts(&self.redis).change_standing(script, (user, Some(by)), &words).await

@@ -17,9 +17,9 @@ use checkin_storage::conformance::{
     user, window,
 };
 use checkin_storage::{
-    Accepted, AccountChange, Admission, Applier, Audit, BulkLoad, DeadLetters, EventKind,
-    EventList, EventPosition, Loaded, Locations, Log, Membership, Registered, SecurityEvent,
-    SecurityEvents, Status, SwarmLoad, Users,
+    Accepted, AccountChange, Admission, Admitted, Applier, Audit, BulkLoad, DeadLetters, EventKind,
+    EventList, EventPosition, Loaded, Locations, Log, Membership, NewEpoch, Registered, Searches,
+    SecondFactors, SecurityEvent, SecurityEvents, Status, SwarmLoad, Users,
 };
 
 pub(super) fn storage(server: &RedisServer) -> RedisStorage {
@@ -231,6 +231,36 @@ async fn an_account_is_found_under_the_form_in_which_it_was_indexed_before() {
     let left = ask(&storage, "HKEYS ncc:users:email").await;
     assert!(!left.iter().any(|key| key.contains("zoe")), "{left:?}");
     assert_eq!(owner(decomposed).await, Some(4));
+}
+
+/// A change that arrives after the search for it is not made, but made again with another search. The server has lost the
+/// last numbers, as after a fail-over.
+#[tokio::test]
+async fn no_change_is_later_than_the_search_for_it() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    let Registered::Opened(user) = storage.register(new_user("a@example.com")).await.unwrap()
+    else {
+        panic!("taken")
+    };
+    let (id, by) = (user.id, Admitted { epoch: 0, handle: None });
+    let disabled = AccountChange::Status(Status::Disabled);
+    let (searched, new) = (storage.redis.keys.searched(id), new_user("a@example.com").password);
+    let changes = [
+        storage.change_second_factor(id, &by, None, Some("app")),
+        storage.change_password(id, None, &new),
+        storage.raise_epoch(id, None),
+        storage.change_account(id, None, disabled),
+    ];
+    for (change, epoch) in changes.into_iter().zip(1..) {
+        let begun = epoch * 100;
+        ask(&storage, &format!("SET {searched} {begun}")).await;
+        let NewEpoch { epoch: raised, search } = change.await.unwrap().unwrap();
+        assert_eq!((raised, search.number), (epoch, begun + 1));
+        storage.begin_search(&search).await.unwrap();
+        assert_eq!(ask(&storage, &format!("GET {searched}")).await, [(begun + 1).to_string()]);
+        assert_eq!(storage.standing(id).await.unwrap().epoch, epoch);
+    }
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use checkin_domain::number::decimal;
 use checkin_domain::{Email, LocationId, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    AccountChange, Admitted, Credentials, NewUser, Registered, Result, Role, Standing, Status,
-    Users, readable,
+    AccountChange, Admitted, Credentials, NewEpoch, NewUser, Registered, Result, Role, Standing,
+    Status, Users, readable,
 };
 use redis_link::Reply;
 
@@ -105,7 +105,7 @@ impl Users for RedisStorage {
         read_standing(self.redis.call(&["MGET", &epoch, &kept, &status, &role]).await?)
     }
 
-    async fn raise_epoch(&self, id: UserId, by: Option<&Admitted>) -> Result<Option<u64>> {
+    async fn raise_epoch(&self, id: UserId, by: Option<&Admitted>) -> Result<Option<NewEpoch>> {
         let script = &self.redis.scripts.raise_epoch;
         Accounts(&self.redis).change_standing(script, (id, by), &[]).await
     }
@@ -147,7 +147,7 @@ impl Users for RedisStorage {
         id: UserId,
         by: Option<&Admitted>,
         new: &PasswordHash,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Option<NewEpoch>> {
         let script = &self.redis.scripts.change_password;
         Accounts(&self.redis).change_standing(script, (id, by), &[new.as_str()]).await
     }
@@ -170,7 +170,7 @@ impl Users for RedisStorage {
         id: UserId,
         by: Option<&Admitted>,
         change: AccountChange,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Option<NewEpoch>> {
         // The number of the key, the new value, and the value of an account that has none.
         let words = match change {
             AccountChange::Status(status) => ["4", status.as_str(), Status::default().as_str()],

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use checkin_domain::UserId;
 use checkin_storage::{Result, Search, Searches};
 use sqlite_writer::rusqlite::{self, Connection, Row, params};
 
@@ -11,15 +10,6 @@ use crate::{SqliteStorage, column};
 
 #[async_trait]
 impl Searches for SqliteStorage {
-    async fn add_search(&self, user: UserId) -> Result<Search> {
-        let add = move |connection: &Connection| {
-            let sql = "INSERT OR REPLACE INTO session_searches (user_id) VALUES (?1)
-                       RETURNING number, user_id";
-            connection.prepare_cached(sql)?.query_row([column::number(user.get())], search)
-        };
-        self.file.write(add).await
-    }
-
     async fn due_searches(
         &self,
         owner: &str,
@@ -41,6 +31,11 @@ impl Searches for SqliteStorage {
         self.file.write(acquire).await
     }
 
+    async fn begin_search(&self, _: &Search) -> Result<()> {
+        // A change adds its account in the same transaction.
+        Ok(())
+    }
+
     async fn finish_searches(&self, owner: &str, done: &[Search]) -> Result<()> {
         let (owner, done) = (owner.to_owned(), done.to_vec());
         let finish = move |connection: &Connection| {
@@ -54,6 +49,13 @@ impl Searches for SqliteStorage {
         };
         self.file.write(finish).await
     }
+}
+
+/// Adds an account to the list.
+pub(super) fn add(connection: &Connection, user: i64) -> rusqlite::Result<Search> {
+    let sql = "INSERT OR REPLACE INTO session_searches (user_id) VALUES (?1)
+               RETURNING number, user_id";
+    connection.prepare_cached(sql)?.query_row([user], search)
 }
 
 fn due(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<Search>> {

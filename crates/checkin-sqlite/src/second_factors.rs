@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use checkin_domain::UserId;
-use checkin_storage::{Admitted, PendingName, PendingSteps, Result, SecondFactors, Standing};
+use checkin_storage::{
+    Admitted, NewEpoch, PendingName, PendingSteps, Result, SecondFactors, Standing,
+};
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, params};
 
 use crate::{SqliteStorage, column, standing};
@@ -46,7 +48,7 @@ impl SecondFactors for SqliteStorage {
         by: &Admitted,
         expected: Option<&str>,
         new: Option<&str>,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Option<NewEpoch>> {
         let (user, by) = (column::number(user.get()), by.clone());
         let (expected, new) = (expected.map(str::to_owned), new.map(str::to_owned));
         let write = move |connection: &Connection| {

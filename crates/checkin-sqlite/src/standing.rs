@@ -2,23 +2,24 @@
 
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
 
-use super::column;
+use super::{column, searches};
 use checkin_domain::UserId;
-use checkin_storage::{Admitted, Role, Standing, Status};
+use checkin_storage::{Admitted, NewEpoch, Role, Standing, Status};
 
-/// Stores the standing of an account with the next epoch, which it returns.
+/// Stores the standing of an account with the next epoch, which it returns, and adds the account to the list of searches.
 pub(super) fn raise(
     connection: &Connection,
     id: i64,
     standing: &Standing,
-) -> rusqlite::Result<u64> {
+) -> rusqlite::Result<NewEpoch> {
     let sql = "INSERT INTO account_standings (user_id, epoch, kept, status, role)
                VALUES (?1, 1, ?2, ?3, ?4)
                ON CONFLICT (user_id) DO UPDATE SET
                    epoch = epoch + 1, kept = ?2, status = ?3, role = ?4 RETURNING epoch";
     let Standing { kept, status, role, .. } = standing;
     let words = params![id, kept, status.as_str(), role.as_str()];
-    connection.prepare_cached(sql)?.query_row(words, |row| column::whole(row, 0))
+    let epoch = connection.prepare_cached(sql)?.query_row(words, |row| column::whole(row, 0))?;
+    Ok(NewEpoch { epoch, search: searches::add(connection, id)? })
 }
 
 pub(super) fn standing(connection: &Connection, id: i64) -> rusqlite::Result<Standing> {

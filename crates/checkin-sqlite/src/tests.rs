@@ -362,7 +362,7 @@ async fn tables_of_version_6_are_upgraded() {
     let storage = SqliteStorage::open(database).await.unwrap();
     let id = 1.try_into().unwrap();
     assert_eq!(storage.standing(id).await.unwrap(), Standing { epoch: 3, ..Standing::default() });
-    assert_eq!(storage.raise_epoch(id, None).await.unwrap(), Some(4));
+    assert_eq!(storage.raise_epoch(id, None).await.unwrap().unwrap().epoch, 4);
 }
 
 /// A file of version 7, in which each account was active and none an operator.
@@ -386,7 +386,7 @@ async fn tables_of_version_7_are_upgraded() {
     let standing = Standing { epoch: 3, kept, ..Standing::default() };
     assert_eq!(storage.standing(id).await.unwrap(), standing);
     let disabled = AccountChange::Status(Status::Disabled);
-    assert_eq!(storage.change_account(id, None, disabled).await.unwrap(), Some(4));
+    assert_eq!(storage.change_account(id, None, disabled).await.unwrap().unwrap().epoch, 4);
 }
 
 /// A file of version 8, which had no second factors.

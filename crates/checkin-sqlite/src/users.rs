@@ -9,7 +9,8 @@ use super::standing::{admitting, raise, read_standing, standing, standing_of_exi
 use super::{SqliteStorage, column, private};
 use checkin_domain::{Email, MAX_SAFE_INTEGER, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    AccountChange, Admitted, Credentials, NewUser, Registered, Result, Standing, Status, Users,
+    AccountChange, Admitted, Credentials, NewEpoch, NewUser, Registered, Result, Standing, Status,
+    Users,
 };
 
 pub(super) const COLUMNS: &str =
@@ -92,7 +93,7 @@ impl Users for SqliteStorage {
         self.file.look_up(move |connection| standing(connection, number)).await
     }
 
-    async fn raise_epoch(&self, id: UserId, by: Option<&Admitted>) -> Result<Option<u64>> {
+    async fn raise_epoch(&self, id: UserId, by: Option<&Admitted>) -> Result<Option<NewEpoch>> {
         let (number, by) = (column::number(id.get()), by.cloned());
         let write = move |connection: &Connection| {
             let now = admitting(connection, number, by.as_ref())?;
@@ -108,7 +109,7 @@ impl Users for SqliteStorage {
         id: UserId,
         by: Option<&Admitted>,
         new: &PasswordHash,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Option<NewEpoch>> {
         let (number, by, new) = (column::number(id.get()), by.cloned(), new.clone());
         let write = move |connection: &Connection| {
             let now = admitting(connection, number, by.as_ref())?;
@@ -143,7 +144,7 @@ impl Users for SqliteStorage {
         id: UserId,
         by: Option<&Admitted>,
         change: AccountChange,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Option<NewEpoch>> {
         let (number, by) = (column::number(id.get()), by.cloned());
         let write = move |connection: &Connection| {
             let now = admitting(connection, number, by.as_ref())?;

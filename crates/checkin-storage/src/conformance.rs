@@ -73,6 +73,7 @@ macro_rules! conformance_checks {
             accounts_are_listed_in_pages
             a_search_is_due_until_it_is_done
             one_owner_searches_at_a_time
+            each_raise_of_an_epoch_is_searched_for
             of_parallel_attempts_only_the_free_ones_are_taken
             attempts_are_given_back_and_forgotten
             a_second_factor_changes_only_from_the_expected_one

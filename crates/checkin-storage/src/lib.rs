@@ -52,7 +52,7 @@ pub use membership::{Lease, LiveProcessor, MAX_LISTED, Membership, Rank};
 pub use privacy::{Audience, Privacy};
 pub use retention::{Folded, Retention};
 pub use retractions::{Retracted, Retractions};
-pub use searches::{Search, Searches};
+pub use searches::{NewEpoch, Search, Searches};
 pub use second_factors::{PendingName, PendingSteps, SecondFactors};
 pub use security_events::{
     EventKind, EventList, EventPosition, RecordedEvent, SecurityEvent, SecurityEvents, UnknownKind,

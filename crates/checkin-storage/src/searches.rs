@@ -13,14 +13,14 @@ use crate::Result;
 ///
 /// # Contract
 ///
+/// - What raises an epoch adds the account to the list ([`NewEpoch`]), in the same step or in one before it. A change
+///   that arrives after a search for it [has begun](Self::begin_search) is not made, so none is made that no search sees:
+///   neither if the process ends in between, nor if the change is carried out long after its sender has given it up.
 /// - An account is in the list at most once. Adding it again gives it a new number, so that a search that
 ///   began before does not remove it.
 /// - One owner at a time has the lease. A lease ends by the clock of the store.
 #[async_trait]
 pub trait Searches: Send + Sync {
-    /// Adds an account to the list.
-    async fn add_search(&self, user: UserId) -> Result<Search>;
-
     /// Acquires or renews the lease for this time, and returns the searches that were added first, at
     /// most `limit`. Returns `None` if another owner has the lease. If no search is due, nothing is
     /// acquired.
@@ -30,6 +30,10 @@ pub trait Searches: Send + Sync {
         lease: Duration,
         limit: usize,
     ) -> Result<Option<Vec<Search>>>;
+
+    /// Begins a search: from now on, no change is made that was added to the list with its number or a lower one. So the
+    /// account is read afterwards.
+    async fn begin_search(&self, search: &Search) -> Result<()>;
 
     /// Removes searches that are done from the list, and ends the lease if this owner has it.
     async fn finish_searches(&self, owner: &str, done: &[Search]) -> Result<()>;
@@ -42,4 +46,13 @@ pub struct Search {
     pub number: u64,
     /// The account.
     pub user: UserId,
+}
+
+/// A change of an account that raised its epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewEpoch {
+    /// The new epoch.
+    pub epoch: u64,
+    /// The search for the sessions from before.
+    pub search: Search,
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use checkin_domain::UserId;
 use sha2::{Digest, Sha256};
 
-use crate::{Admitted, Result};
+use crate::{Admitted, NewEpoch, Result};
 
 /// Keeps the second factor of each account, as a text that this crate does not read.
 ///
@@ -39,7 +39,7 @@ pub trait SecondFactors: Send + Sync {
         by: &Admitted,
         expected: Option<&str>,
         new: Option<&str>,
-    ) -> Result<Option<u64>>;
+    ) -> Result<Option<NewEpoch>>;
 }
 
 /// Keeps steps that wait for the next request of a client, such as a login without its second factor.

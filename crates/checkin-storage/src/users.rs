@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-use crate::{AccountChange, Admitted, Result, Standing};
+use crate::{AccountChange, Admitted, NewEpoch, Result, Standing};
 use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 
 /// The accounts of users.
@@ -19,6 +19,7 @@ use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 ///   that no session from before is valid for another account with the same address.
 /// - What asks for a change (`by`) must still be [valid](Standing::still_admits) in the step that makes the
 ///   change. Otherwise nothing changes, and the result is `None`. Without it, an administrator asks.
+/// - What increases an epoch makes a search for the sessions from before due, as [`Searches`](crate::Searches) says.
 #[async_trait]
 pub trait Users: Send + Sync {
     /// Returns the account with this id.
@@ -50,7 +51,7 @@ pub trait Users: Send + Sync {
 
     /// Increases the account's epoch, and keeps no session but the one that asks, in one step. Returns the new
     /// epoch, or `None` if there is no such account.
-    async fn raise_epoch(&self, id: UserId, by: Option<&Admitted>) -> Result<Option<u64>>;
+    async fn raise_epoch(&self, id: UserId, by: Option<&Admitted>) -> Result<Option<NewEpoch>>;
 
     /// Replaces a password, increases the account's epoch and keeps no session, in one step. Returns
     /// the new epoch, or `None` if there is no such account, or it is deleted.
@@ -59,7 +60,7 @@ pub trait Users: Send + Sync {
         id: UserId,
         by: Option<&Admitted>,
         new: &PasswordHash,
-    ) -> Result<Option<u64>>;
+    ) -> Result<Option<NewEpoch>>;
 
     /// Replaces the hash of a password by another hash of the same password, if it is still
     /// `expected`. The epoch does not change. Returns false if the hash is another one, or if there is
@@ -79,7 +80,7 @@ pub trait Users: Send + Sync {
         id: UserId,
         by: Option<&Admitted>,
         change: AccountChange,
-    ) -> Result<Option<u64>>;
+    ) -> Result<Option<NewEpoch>>;
 
     /// Erases the personal data of an account that is deleted, and frees its address. Its id and
     /// its epoch remain, under the name of [`NewUser::erased`], with the figures and check-ins that

@@ -34,7 +34,7 @@ use crate::metrics::{ProcessMetrics, Registries};
 use crate::session_secret;
 use crate::signals::Stop;
 use crate::slow_store::SlowStore;
-use crate::storage::{Credentials, Finding, ServiceKind, Storage, StorageError};
+use crate::storage::{Credentials, Finding, NewEpoch, ServiceKind, Storage, StorageError};
 use crate::traces::Endpoint;
 use crate::usecases::accounts::{COOKIE, account_options};
 use crate::usecases::demo_account::DemoAccount;
@@ -252,23 +252,14 @@ impl App {
     ///
     /// # Errors
     ///
-    /// If the account does not exist any more, or the store fails; the message says whether the account may be
-    /// changed. When it is changed, nothing that follows is an error: it is in what this returns.
+    /// If the account does not exist any more, or the store fails; then the account may be changed or not. When it is changed, nothing that follows is an error: it is in what this returns.
     pub async fn end_sessions(
         &self,
         Credentials { id, email, .. }: &Credentials,
-        raise: impl Future<Output = Result<Option<u64>, StorageError>>,
+        raise: impl Future<Output = Result<Option<NewEpoch>, StorageError>>,
     ) -> anyhow::Result<EndedSessions> {
-        let mut is_tried = false;
-        let raise = async {
-            is_tried = true;
-            raise.await
-        };
-        let raised = self.revocation.end(*id, email, None, raise).await;
-        let raised = raised.context(match is_tried {
-            true => "the account may be changed or not; run the command again",
-            false => "nothing is changed",
-        })?;
+        let raised = self.revocation.end(email, None, raise).await;
+        let raised = raised.context("the account may be changed or not; run the command again")?;
         let mut raised = raised.with_context(|| format!("user {id} no longer exists"))?;
         let failure =
             self.revocation.search_now(&mut raised).await.err().map(|error| match error {

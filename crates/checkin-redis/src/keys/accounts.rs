@@ -144,6 +144,11 @@ impl Keys {
         companion(&self.searches(), "last")
     }
 
+    /// String: the number of the last search for sessions of this account that has begun.
+    pub(crate) fn searched(&self, id: UserId) -> String {
+        companion(&self.user(id), "searched")
+    }
+
     /// String with a time to live: the process that searches.
     pub(crate) fn search_lease(&self) -> String {
         companion(&self.searches(), "lease")

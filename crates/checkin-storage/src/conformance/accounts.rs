@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::*;
-use crate::{Admitted, Credentials, Loaded, Registered, Standing};
+use crate::{Admitted, Credentials, Loaded, NewEpoch, Registered, Result, Standing};
 
 pub(super) async fn opened(storage: &dyn Storage, email: &str) -> User {
     match storage.register(new_user(email)).await.unwrap() {
@@ -100,6 +100,11 @@ pub async fn parallel_registrations_get_ids_of_their_own(subject: StoreUnderTest
     assert_eq!(ids.into_iter().collect::<HashSet<_>>(), (most - 4..most).collect());
 }
 
+/// Returns the epoch after a change.
+pub(super) fn epoch(changed: Result<Option<NewEpoch>>) -> Option<u64> {
+    changed.unwrap().map(|new| new.epoch)
+}
+
 /// A session that asks for a change.
 pub(super) fn session(handle: &str, epoch: u64) -> Admitted {
     Admitted { epoch, handle: Some(handle.to_owned()) }
@@ -109,9 +114,9 @@ pub async fn a_password_changes_only_in_the_expected_epoch(subject: StoreUnderTe
     let storage = &*subject.storage;
     let user = opened(storage, "al@example.com").await;
     let id = user.id;
-    let change = async |epoch: Option<u64>, new| {
-        let by = epoch.map(|epoch| Admitted { epoch, handle: None });
-        storage.change_password(id, by.as_ref(), &password(new)).await.unwrap()
+    let change = async |at: Option<u64>, new| {
+        let by = at.map(|epoch| Admitted { epoch, handle: None });
+        epoch(storage.change_password(id, by.as_ref(), &password(new)).await)
     };
     let account = async || {
         let account = storage.credentials_by_email(&user.email).await.unwrap().unwrap();
@@ -138,12 +143,12 @@ pub async fn a_password_changes_only_in_the_expected_epoch(subject: StoreUnderTe
     assert!(!renew(2, 4).await);
     assert!(renew(3, 4).await);
     assert_eq!(account().await, (password(4), 2));
-    for (epoch, changed) in [(1, None), (3, None), (2, Some(3))] {
-        assert_eq!(change(Some(epoch), 5).await, changed);
+    for (at, changed) in [(1, None), (3, None), (2, Some(3))] {
+        assert_eq!(change(Some(at), 5).await, changed);
     }
     assert_eq!(account().await, (password(5), 3));
     // The sessions were ended meanwhile, and the password is the same.
-    assert_eq!(storage.raise_epoch(id, None).await.unwrap(), Some(4));
+    assert_eq!(epoch(storage.raise_epoch(id, None).await), Some(4));
     assert_eq!(change(Some(3), 6).await, None);
     assert_eq!(account().await, (password(5), 4));
 
@@ -168,7 +173,7 @@ pub async fn an_epoch_is_raised_and_keeps_one_session(subject: StoreUnderTest) {
     let id = opened(storage, "al@example.com").await.id;
     let raise = async |by: Option<(&str, u64)>| {
         let by = by.map(|(handle, epoch)| session(handle, epoch));
-        storage.raise_epoch(id, by.as_ref()).await.unwrap()
+        epoch(storage.raise_epoch(id, by.as_ref()).await)
     };
     let standing = async || {
         let standing = storage.standing(id).await.unwrap();
@@ -190,7 +195,7 @@ pub async fn an_epoch_is_raised_and_keeps_one_session(subject: StoreUnderTest) {
     // Another hash of the same password changes nothing, another password keeps no session.
     assert!(storage.renew_password(id, &password(1), &password(2)).await.unwrap());
     assert_eq!(standing().await, keeps(4, "c"));
-    assert_eq!(storage.change_password(id, None, &password(3)).await.unwrap(), Some(5));
+    assert_eq!(epoch(storage.change_password(id, None, &password(3)).await), Some(5));
     assert_eq!(standing().await, (5, None));
     assert_eq!(raise(Some(("d", 5))).await, Some(6));
     assert_eq!(raise(None).await, Some(7));
@@ -202,7 +207,7 @@ pub async fn parallel_raises_are_each_counted(subject: StoreUnderTest) {
     let id = opened(&*subject.storage, "al@example.com").await.id;
     let raised = together(32, |_| {
         let storage = Arc::clone(&subject.storage);
-        async move { storage.raise_epoch(id, Some(&session("a", 0))).await.unwrap().unwrap() }
+        async move { epoch(storage.raise_epoch(id, Some(&session("a", 0))).await).unwrap() }
     })
     .await;
     assert_eq!(raised.into_iter().collect::<HashSet<_>>(), (1..=32).collect());

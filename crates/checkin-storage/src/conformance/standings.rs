@@ -1,15 +1,15 @@
 //! The status and the role of accounts.
 
-use super::accounts::{opened, session};
+use super::accounts::{epoch, opened, session};
 use super::*;
 use crate::{AccountChange, Admitted, Registered, Role, Standing, Status};
 
 pub(super) async fn set_status(storage: &dyn Storage, id: UserId, status: Status) -> Option<u64> {
-    storage.change_account(id, None, AccountChange::Status(status)).await.unwrap()
+    epoch(storage.change_account(id, None, AccountChange::Status(status)).await)
 }
 
 async fn set_role(storage: &dyn Storage, id: UserId, role: Role) -> Option<u64> {
-    storage.change_account(id, None, AccountChange::Role(role)).await.unwrap()
+    epoch(storage.change_account(id, None, AccountChange::Role(role)).await)
 }
 
 pub async fn a_change_of_an_account_ends_its_sessions(subject: StoreUnderTest) {
@@ -27,7 +27,7 @@ pub async fn a_change_of_an_account_ends_its_sessions(subject: StoreUnderTest) {
     assert_eq!(set_role(storage, id, Role::User).await, None);
     assert_eq!(standing().await, (0, Status::Active, Role::User));
 
-    assert_eq!(storage.raise_epoch(id, Some(&session("a", 0))).await.unwrap(), Some(1));
+    assert_eq!(epoch(storage.raise_epoch(id, Some(&session("a", 0))).await), Some(1));
     assert_eq!(set_role(storage, id, Role::Operator).await, Some(2));
     assert_eq!(set_role(storage, id, Role::Operator).await, None);
     assert_eq!(standing().await, (2, Status::Active, Role::Operator));
@@ -53,18 +53,18 @@ pub async fn an_account_that_is_not_active_keeps_its_password_and_no_session(
 ) {
     let storage = &*subject.storage;
     let id = opened(storage, "al@example.com").await.id;
-    let change = async |epoch: Option<u64>, new| {
-        let by = epoch.map(|epoch| Admitted { epoch, handle: None });
-        storage.change_password(id, by.as_ref(), &password(new)).await.unwrap()
+    let change = async |at: Option<u64>, new| {
+        let by = at.map(|epoch| Admitted { epoch, handle: None });
+        epoch(storage.change_password(id, by.as_ref(), &password(new)).await)
     };
-    let keep = async |epoch| storage.raise_epoch(id, Some(&session("a", epoch))).await.unwrap();
+    let keep = async |at| epoch(storage.raise_epoch(id, Some(&session("a", at))).await);
     let renew = async || storage.renew_password(id, &password(1), &password(2)).await.unwrap();
 
     assert_eq!(set_status(storage, id, Status::Disabled).await, Some(1));
     assert_eq!(change(Some(1), 2).await, None);
     assert!(!renew().await);
     assert_eq!((keep(0).await, keep(1).await), (None, None));
-    assert_eq!(storage.raise_epoch(id, None).await.unwrap(), Some(2));
+    assert_eq!(epoch(storage.raise_epoch(id, None).await), Some(2));
     // A command gives it a new password before it is enabled again.
     assert_eq!(change(None, 3).await, Some(3));
     assert_eq!(storage.standing(id).await.unwrap().status, Status::Disabled);
@@ -83,16 +83,16 @@ pub async fn what_was_valid_in_an_earlier_epoch_changes_nothing(subject: StoreUn
     let storage = &*subject.storage;
     let id = opened(storage, "al@example.com").await.id;
     let (one, two) = (|epoch| session("one", epoch), |epoch| session("two", epoch));
-    let raise = async |by: Admitted| storage.raise_epoch(id, Some(&by)).await.unwrap();
+    let raise = async |by: Admitted| epoch(storage.raise_epoch(id, Some(&by)).await);
     let delete = async |by: Admitted| {
         let change = AccountChange::Status(Status::Deleted);
-        storage.change_account(id, Some(&by), change).await.unwrap()
+        epoch(storage.change_account(id, Some(&by), change).await)
     };
     let factor = async |by: Admitted, expected: Option<&str>, new: Option<&str>| {
-        storage.change_second_factor(id, &by, expected, new).await.unwrap()
+        epoch(storage.change_second_factor(id, &by, expected, new).await)
     };
     let change =
-        async |by: Admitted| storage.change_password(id, Some(&by), &password(2)).await.unwrap();
+        async |by: Admitted| epoch(storage.change_password(id, Some(&by), &password(2)).await);
     assert_eq!(raise(one(0)).await, Some(1));
     assert_eq!(delete(two(0)).await, None);
     assert_eq!(factor(two(0), None, Some("app")).await, None);

@@ -63,7 +63,7 @@ impl AccountDeletion {
         let by = requester.admitted().await?;
         let deleted = AccountChange::Status(Status::Deleted);
         let change = self.users.change_account(*id, Some(&by), deleted);
-        let raised = self.revocation.end(*id, email, None, change).await?;
+        let raised = self.revocation.end(email, None, change).await?;
         raised.ok_or(LoginError::NotLoggedIn)?;
         self.security.record(EventKind::AccountDeleted, Some(*id), *address, None).await;
         Ok(())

@@ -76,6 +76,6 @@ pub(crate) async fn end_others(
     let id = session.id();
     let by = Admitted { epoch: account.standing.epoch, handle: Some(id.handle()) };
     let raise = users.raise_epoch(account.id, Some(&by));
-    let raised = revocation.end(account.id, &account.email, Some(&id), raise).await?;
+    let raised = revocation.end(&account.email, Some(&id), raise).await?;
     Ok(raised.ok_or(AccountError::NotLoggedIn)?.revoked)
 }

@@ -150,7 +150,7 @@ impl Administration {
     ) -> Result<usize, AdministrationError> {
         let account = self.account(id).await?;
         let raise = self.users.raise_epoch(id, None);
-        let raised = self.revocation.end(id, &account.email, None, raise).await?;
+        let raised = self.revocation.end(&account.email, None, raise).await?;
         let ended = raised.ok_or(AdministrationError::NoAccount)?.revoked.number();
         let detail = format!("{ended} sessions, {acting}");
         self.record(EventKind::SessionsRevoked, acting, id, detail).await;
@@ -177,7 +177,7 @@ impl Administration {
         }
         let account = self.account(id).await?;
         let change = self.users.change_account(id, None, AccountChange::Status(status));
-        if self.revocation.end(id, &account.email, None, change).await?.is_some() {
+        if self.revocation.end(&account.email, None, change).await?.is_some() {
             self.record(status.event(), acting, id, acting.to_string()).await;
         }
         Ok(())

@@ -224,7 +224,7 @@ impl Enrolment {
             let (before, after) = (changed.before.as_deref(), changed.after.as_deref());
             let raise = self.factors.store.change_second_factor(id, &by, before, after);
             let kept = requester.session.id();
-            if let Some(raised) = self.revocation.end(id, email, Some(&kept), raise).await? {
+            if let Some(raised) = self.revocation.end(email, Some(&kept), raise).await? {
                 return Ok(raised);
             }
             if !self.users.standing(id).await?.still_admits(&by) {

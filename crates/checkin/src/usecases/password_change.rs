@@ -49,7 +49,7 @@ impl PasswordChange {
     ///
     /// # Cancel safety
     ///
-    /// The change continues.
+    /// The change continues. It ends this session, too, if the call is dropped before the session has its fresh id.
     pub(crate) async fn change(
         &self,
         requester: Requester,
@@ -97,7 +97,7 @@ impl PasswordChange {
         let new = self.passwords.turn().await?.hash(new).await?;
         let by = requester.admitted().await?;
         let change = self.users.change_password(*id, Some(&by), &new);
-        let raised = self.revocation.end(*id, email, None, change).await?;
+        let raised = self.revocation.end(email, None, change).await?;
         let Raised { epoch, .. } = raised.ok_or(LoginError::NotLoggedIn)?;
         self.security.record(EventKind::PasswordChanged, Some(*id), *address, None).await;
         Ok((email.clone(), epoch))

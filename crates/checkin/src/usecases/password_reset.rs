@@ -145,7 +145,7 @@ impl PasswordReset {
         // An account that was disabled, or whose sessions were ended meanwhile, stays as it is.
         let by = Admitted { epoch: standing.epoch, handle: None };
         let change = self.users.change_password(*id, Some(&by), &new);
-        let raised = self.revocation.end(*id, email, None, change).await?;
+        let raised = self.revocation.end(email, None, change).await?;
         raised.ok_or(LoginError::WrongToken)?;
         let detail = Some("reset".to_owned());
         self.security.record(EventKind::PasswordChanged, Some(*id), address, detail).await;

@@ -4,13 +4,14 @@
 //! over. Express services do not know the epoch, and make sessions that have none and are in no index. So
 //! the sessions must be deleted, too: those in the index at once, and the others when a scan of all stored
 //! sessions finds them. One task of one process at a time searches for all accounts of the deployment that
-//! are due. Their list is in the store, so another process takes up what a process leaves undone.
+//! are due. Their list is in the store, which adds an account when its epoch is raised. So another process takes up
+//! what a process leaves undone, and completes what the store carries out when nobody waits for it any more.
 //!
 //! An account that was deleted is erased after this search, its check-ins first. Until then nobody else can
 //! register its address, and no session of it is left that could be taken for one of the next account with
 //! that address. Many check-ins take minutes, so the searches for other accounts go on meanwhile.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
@@ -25,7 +26,8 @@ use tower_express_session::{AccountSessions, Error as SessionError, ErrorKind, S
 use super::security_log::SecurityLog;
 use crate::domain::{Email, UserId};
 use crate::storage::{
-    Credentials, EventKind, Retractions, Search, Searches, Status, StorageError, Users, readable,
+    Credentials, EventKind, NewEpoch, Retractions, Search, Searches, Status, StorageError, Users,
+    readable,
 };
 use crate::telemetry::chain;
 
@@ -42,10 +44,6 @@ const POLL: Duration = Duration::from_secs(15);
 /// each failure in succession it is twice as long, up to [`POLL`].
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long after a raise of an epoch that seems to have failed its account is added to the list again. The raise may
-/// be carried out late, after its sender has given up: the store was held up, or the network was.
-const LATE: Duration = Duration::from_secs(10);
-
 /// How long a command repeats a search that fails because the store is unavailable.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -60,11 +58,8 @@ pub struct Revocation {
     lease: Duration,
     /// Wakes the task of this process.
     added: Arc<Notify>,
-    /// The accounts whose epoch was raised or may be, and that were not added to the list again afterwards, and when
-    /// that is due. Locked for a few instructions, never across an await.
-    unlisted: Arc<Mutex<BTreeMap<UserId, Instant>>>,
     /// The searches of deleted accounts whose sessions have ended, in the order in which this process erases the
-    /// accounts: 16 bytes for each deleted account of the deployment. Locked as `unlisted`.
+    /// accounts: 16 bytes for each deleted account of the deployment. Locked for a few instructions, never across an await.
     erasures: Arc<Mutex<VecDeque<Search>>>,
     /// Wakes the task that erases them.
     erasing: Arc<Notify>,
@@ -113,7 +108,6 @@ impl Revocation {
             sessions,
             lease,
             added: Arc::default(),
-            unlisted: Arc::default(),
             erasures: Arc::default(),
             erasing: Arc::default(),
         }
@@ -130,27 +124,15 @@ impl Revocation {
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may have raised the epoch. Then a search for the other sessions begins within
-    /// [`POLL`].
+    /// After a call that is dropped or fails, the epoch may be raised, now or later. Then the account is in the list of
+    /// searches, which a process with the authentication service reads every [`POLL`] and after each search.
     pub(crate) async fn end(
         &self,
-        user: UserId,
         email: &Email,
         kept: Option<&SessionId>,
-        raise: impl Future<Output = Result<Option<u64>, StorageError>>,
+        raise: impl Future<Output = Result<Option<NewEpoch>, StorageError>>,
     ) -> Result<Option<Raised>, StorageError> {
-        // In the list before the epoch is raised, so that no search is lost with this process; and again
-        // afterwards, because a search that began before does not count.
-        let first = self.searches.add_search(user).await?;
-        let raised = raise.await.inspect_err(|_| {
-            self.unlisted().insert(user, Instant::now() + LATE);
-        });
-        let Some(epoch) = raised? else { return Ok(None) };
-        let search = self.searches.add_search(user).await.unwrap_or_else(|error| {
-            SearchError::from(error).log("a search for sessions is added later");
-            self.unlisted().insert(user, Instant::now());
-            first
-        });
+        let Some(NewEpoch { epoch, search }) = raise.await? else { return Ok(None) };
         let (name, handle) = (email.canonical(), kept.map(SessionId::handle));
         let outdated = Outdated::before(epoch).except(handle);
         let mut revoked = Revoked::default();
@@ -246,13 +228,6 @@ impl Revocation {
     /// Searches once for all accounts that are due. Returns false if there was none, or if another process
     /// searches.
     async fn search_once(&self, owner: &str, security: &SecurityLog) -> Result<bool, SearchError> {
-        let now = Instant::now();
-        let unlisted = self.unlisted().clone();
-        for (user, due) in unlisted.into_iter().filter(|(_, due)| *due <= now) {
-            self.searches.add_search(user).await?;
-            // Unless another raise has failed meanwhile.
-            self.unlisted().retain(|listed, at| *listed != user || *at != due);
-        }
         // Those that are being erased are among the first of the list.
         let limit = MAX_ACCOUNTS + self.erasures().len();
         let searches = self.searches.due_searches(owner, LEASE, limit).await?;
@@ -323,14 +298,11 @@ impl Revocation {
         self.erasures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unlisted(&self) -> MutexGuard<'_, BTreeMap<UserId, Instant>> {
-        self.unlisted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns what is due for the accounts of these searches. An account that is gone has no sessions.
+    /// Begins these searches, and returns what is due for their accounts. An account that is gone has no sessions.
     async fn due(&self, searches: &[Search]) -> Result<Due, StorageError> {
         let mut due = Due::default();
         for search in searches {
+            self.searches.begin_search(search).await?;
             if let Some(account) = readable(self.users.credentials(search.user).await)? {
                 due.add(*search, account);
             }

@@ -287,40 +287,84 @@ async fn a_deletion_that_is_killed_is_completed_on_redis() {
     a_deletion_that_is_killed_is_completed(&Site::redis()).await;
 }
 
-/// The deletion is carried out when its service has given up, and another one has searched for the sessions of the
-/// account, which was not deleted yet.
+/// A service whose deletion of the demo account has got 503, and waits to be carried out.
 #[cfg(feature = "external-tests")]
-#[tokio::test]
-async fn a_deletion_that_is_late_is_completed() {
-    let site = Site::redis();
-    let proxy = Proxy::start(site.server().port());
-    let store = format!("redis://127.0.0.1:{}", proxy.port());
-    let far = site.auth(&["--store", &store, "--store-timeout", "300ms"]);
-    let near = site.auth(&[]);
-    let mut al = far.logged_in().await;
-    let [mut second, mut third] = [near.client(), near.client()];
-    for (client, id) in [(&mut second, 78), (&mut third, 79)] {
-        let email: String = site.redis_cli(&["HGET", &format!("ncc:user:{id}"), "email"]);
+struct LateDeletion {
+    site: Site,
+    proxy: Proxy,
+    service: Service,
+}
+
+#[cfg(feature = "external-tests")]
+impl LateDeletion {
+    async fn begin() -> Self {
+        let site = Site::redis();
+        let proxy = Proxy::start(site.server().port());
+        let store = format!("redis://127.0.0.1:{}", proxy.port());
+        let service = site.auth(&["--store", &store, "--store-timeout", "300ms"]);
+        let mut al = service.logged_in().await;
+        // Redis knows the script from now on.
+        assert_eq!(site.run("users", &["delete", "78"]).code, 0);
+        proxy.freeze_before(b"\r\ndeleted\r\n");
+        assert_eq!(delete_account(&mut al).await, 503);
+        assert!(proxy.is_frozen());
+        Self { site, proxy, service }
+    }
+
+    /// Another service searches for the sessions of the account, which is not deleted yet.
+    async fn search(&self) {
+        let other = self.site.auth(&[]);
+        let email: String = self.site.redis_cli(&["HGET", "ncc:user:79", "email"]);
+        let mut client = other.client();
         let login = json!({"email": email, "password": DEMO_PASSWORD});
         expect_plain(&client.post("/login", &login).await, 200, "OK");
+        assert_eq!(client.delete("/sessions").await.status, 200);
+        let is_done = async || self.site.redis_cli::<u64>(&["ZCARD", "ncc:session-searches"]) == 0;
+        until("the other service has searched for both", is_done).await;
     }
-    let delete = async |client: &mut Client| {
-        let password = json!({"currentPassword": DEMO_PASSWORD});
-        client.request(Method::DELETE, "/account").json(&password).send().await.status
-    };
-    // Redis knows the script from now on.
-    assert_eq!(delete(&mut second).await, 200);
-    let no_search = async || site.redis_cli::<u64>(&["ZCARD", "ncc:session-searches"]) == 0;
-    until("the account is erased", no_search).await;
 
-    proxy.freeze_before(b"\r\ndeleted\r\n");
-    assert_eq!(delete(&mut al).await, 503);
-    assert!(proxy.is_frozen());
-    assert_eq!(third.delete("/sessions").await.status, 200);
-    until("the other service has searched for both", no_search).await;
-    proxy.thaw();
+    /// The service is killed, and the deletion is carried out afterwards.
+    async fn carry_out(self) -> Site {
+        let Self { site, proxy, mut service } = self;
+        service.program.kill();
+        proxy.thaw();
+        let clients = async || site.redis_cli::<String>(&["CLIENT", "LIST"]).lines().count();
+        until("Redis has read what the service sent", async || clients().await == 1).await;
+        site
+    }
+}
+
+#[cfg(feature = "external-tests")]
+async fn delete_account(client: &mut Client) -> u16 {
+    let password = json!({"currentPassword": DEMO_PASSWORD});
+    client.request(Method::DELETE, "/account").json(&password).send().await.status
+}
+
+#[cfg(feature = "external-tests")]
+async fn wait_for_erasure(site: &Site) {
     let address = async || site.redis_cli::<String>(&["HGET", "ncc:user:77", "email"]);
     until("the account is erased", async || address().await != crate::harness::EMAIL).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_deletion_that_is_late_is_completed_without_its_service() {
+    let site = LateDeletion::begin().await.carry_out().await;
+    let _other = site.auth(&[]);
+    wait_for_erasure(&site).await;
+}
+
+/// After a search for its account, nobody would erase it.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_deletion_that_is_later_than_a_search_is_not_made() {
+    let late = LateDeletion::begin().await;
+    late.search().await;
+    let site = late.carry_out().await;
+    let other = site.auth(&[]);
+    let mut al = other.logged_in().await;
+    assert_eq!(delete_account(&mut al).await, 200);
+    wait_for_erasure(&site).await;
 }
 
 /// Only a search ends sessions that Express made, which have no epoch and are in no index.

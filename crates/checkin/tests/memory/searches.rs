@@ -6,19 +6,21 @@ use async_trait::async_trait;
 use checkin_domain::UserId;
 use checkin_storage::{Result, Search, Searches};
 
-use crate::store::MemoryStorage;
+use crate::store::{Contents, MemoryStorage};
+
+impl Contents {
+    /// Adds an account to the list.
+    pub(crate) fn add_search(&mut self, user: UserId) -> Search {
+        self.searches.retain(|_, other| *other != user);
+        self.last_search += 1;
+        let number = self.last_search;
+        self.searches.insert(number, user);
+        Search { number, user }
+    }
+}
 
 #[async_trait]
 impl Searches for MemoryStorage {
-    async fn add_search(&self, user: UserId) -> Result<Search> {
-        let mut contents = self.contents();
-        contents.searches.retain(|_, other| *other != user);
-        contents.last_search += 1;
-        let number = contents.last_search;
-        contents.searches.insert(number, user);
-        Ok(Search { number, user })
-    }
-
     async fn due_searches(
         &self,
         owner: &str,
@@ -37,6 +39,10 @@ impl Searches for MemoryStorage {
             contents.search_lease = Some((owner.to_owned(), until));
         }
         Ok(Some(due))
+    }
+
+    async fn begin_search(&self, _: &Search) -> Result<()> {
+        Ok(())
     }
 
     async fn finish_searches(&self, owner: &str, done: &[Search]) -> Result<()> {

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use checkin_domain::UserId;
-use checkin_storage::{Admitted, PendingName, PendingSteps, Result, SecondFactors};
+use checkin_storage::{Admitted, NewEpoch, PendingName, PendingSteps, Result, SecondFactors};
 
 use crate::store::MemoryStorage;
-use crate::users::raise;
 
 #[async_trait]
 impl SecondFactors for MemoryStorage {
@@ -37,7 +36,7 @@ impl SecondFactors for MemoryStorage {
         by: &Admitted,
         expected: Option<&str>,
         new: Option<&str>,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Option<NewEpoch>> {
         let mut contents = self.contents();
         let stored = contents.admitting(user, Some(by));
         let Some(stored) = stored.filter(|stored| stored.second_factor.as_deref() == expected)
@@ -45,7 +44,7 @@ impl SecondFactors for MemoryStorage {
             return Ok(None);
         };
         stored.second_factor = new.map(str::to_owned);
-        Ok(Some(raise(&mut stored.standing, by.handle.clone())))
+        Ok(contents.raise(user, by.handle.clone()))
     }
 }
 

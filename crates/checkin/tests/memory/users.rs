@@ -6,8 +6,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 use async_trait::async_trait;
 use checkin_domain::{Email, Name, PasswordHash, User, UserId};
 use checkin_storage::{
-    AccountChange, Admitted, Credentials, NewUser, Registered, Result, Role, Standing, Status,
-    StorageError, UsedUp, Users,
+    AccountChange, Admitted, Credentials, NewEpoch, NewUser, Registered, Result, Role, Standing,
+    Status, StorageError, UsedUp, Users,
 };
 
 use crate::store::{Contents, MemoryStorage, StoredUser};
@@ -75,12 +75,12 @@ impl Users for MemoryStorage {
         Ok(self.contents().users.get(&id).map(standing).unwrap_or_default())
     }
 
-    async fn raise_epoch(&self, id: UserId, by: Option<&Admitted>) -> Result<Option<u64>> {
+    async fn raise_epoch(&self, id: UserId, by: Option<&Admitted>) -> Result<Option<NewEpoch>> {
         let mut contents = self.contents();
-        let Some(StoredUser { standing, .. }) = contents.admitting(id, by) else {
+        if contents.admitting(id, by).is_none() {
             return Ok(None);
-        };
-        Ok(Some(raise(standing, by.and_then(|by| by.handle.clone()))))
+        }
+        Ok(contents.raise(id, by.and_then(|by| by.handle.clone())))
     }
 
     async fn change_password(
@@ -88,15 +88,16 @@ impl Users for MemoryStorage {
         id: UserId,
         by: Option<&Admitted>,
         new: &PasswordHash,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Option<NewEpoch>> {
         let mut contents = self.contents();
         let Some(StoredUser { user, standing, .. }) = contents.admitting(id, by) else {
             return Ok(None);
         };
-        Ok((standing.status != Status::Deleted).then(|| {
-            user.password = new.clone();
-            raise(standing, None)
-        }))
+        if standing.status == Status::Deleted {
+            return Ok(None);
+        }
+        user.password = new.clone();
+        Ok(contents.raise(id, None))
     }
 
     async fn renew_password(
@@ -118,7 +119,7 @@ impl Users for MemoryStorage {
         id: UserId,
         by: Option<&Admitted>,
         change: AccountChange,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Option<NewEpoch>> {
         let mut contents = self.contents();
         let Some(StoredUser { standing, .. }) = contents.admitting(id, by) else {
             return Ok(None);
@@ -134,7 +135,7 @@ impl Users for MemoryStorage {
             AccountChange::Status(status) => standing.status = status,
             AccountChange::Role(role) => standing.role = role,
         }
-        Ok(Some(raise(standing, None)))
+        Ok(contents.raise(id, None))
     }
 
     async fn erase(&self, id: UserId) -> Result<bool> {
@@ -172,13 +173,16 @@ impl StoredUser {
     }
 }
 
-pub(crate) fn raise(standing: &mut Standing, kept: Option<String>) -> u64 {
-    standing.epoch += 1;
-    standing.kept = kept;
-    standing.epoch
-}
-
 impl Contents {
+    /// Raises the epoch of an account, and adds the account to the list of searches.
+    pub(crate) fn raise(&mut self, id: UserId, kept: Option<String>) -> Option<NewEpoch> {
+        let standing = &mut self.users.get_mut(&id)?.standing;
+        standing.epoch += 1;
+        standing.kept = kept;
+        let epoch = standing.epoch;
+        Some(NewEpoch { epoch, search: self.add_search(id) })
+    }
+
     pub(crate) fn user_of(&self, email: &Email) -> Option<&StoredUser> {
         let canonical = email.canonical();
         let mut users = self.users.values().filter(|stored| !stored.is_erased);
