@@ -11,7 +11,7 @@
 //! register its address, and no session of it is left that could be taken for one of the next account with
 //! that address. Many check-ins take minutes, so the searches for other accounts go on meanwhile.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
@@ -80,6 +80,8 @@ pub(crate) struct Raised {
 struct Due {
     /// The sessions to end, by the name of their account.
     outdated: HashMap<String, Outdated>,
+    /// The accounts, with their names.
+    accounts: Vec<(UserId, String)>,
     /// The searches of the accounts to erase afterwards.
     deleted: Vec<Search>,
 }
@@ -236,7 +238,7 @@ impl Revocation {
         if searches.is_empty() {
             return Ok(false);
         }
-        let Due { outdated, deleted } = self.due(&searches).await?;
+        let Due { outdated, accounts, deleted } = self.due(&searches).await?;
         let mut revoked = Revoked::default();
         let scanned = {
             let mut work = pin!(self.sessions.revoke_scanned(&outdated, &mut revoked));
@@ -250,7 +252,7 @@ impl Revocation {
                 }
             }
         };
-        record(security, &revoked, &searches).await;
+        record(security, &revoked, &accounts).await;
         scanned?;
         let ended = revoked.number();
         tracing::info!(accounts = searches.len(), ended, "searched for the sessions of accounts");
@@ -320,24 +322,28 @@ impl Revocation {
     }
 }
 
-/// Records the sessions that a search has ended, also one that failed afterwards. Their number is known for all accounts
-/// together only, so the event has an account if the search was for one.
-async fn record(security: &SecurityLog, revoked: &Revoked, searches: &[Search]) {
-    let ended = revoked.number();
+/// Records the sessions that a search has ended, also one that failed afterwards, for each account that had some. Their
+/// number is known for all of these accounts together only.
+async fn record(security: &SecurityLog, revoked: &Revoked, accounts: &[(UserId, String)]) {
+    let (ended, named): (_, HashSet<&str>) = (revoked.number(), revoked.accounts().collect());
     if ended == 0 && !revoked.may_be_more() {
         return;
     }
-    let (account, detail) = match searches {
-        [search] => (Some(search.user), format!("{ended} sessions, by a search")),
-        _ => (None, format!("{ended} sessions of {} accounts, by a search", searches.len())),
+    let detail = match named.len() {
+        1 => format!("{ended} sessions, by a search"),
+        several => format!("{ended} sessions of {several} accounts, by a search"),
     };
-    security.record(EventKind::SessionsRevoked, account, None, Some(detail)).await;
+    for (user, _) in accounts.iter().filter(|(_, name)| named.contains(&**name)) {
+        let (kind, detail) = (EventKind::SessionsRevoked, detail.clone());
+        security.record(kind, Some(*user), None, Some(detail)).await;
+    }
 }
 
 impl Due {
     fn add(&mut self, search: Search, Credentials { email, standing, .. }: Credentials) {
         self.deleted.extend((standing.status == Status::Deleted).then_some(search));
         let outdated = Outdated::before(standing.epoch).except(standing.kept);
+        self.accounts.push((search.user, email.canonical()));
         let known = self.outdated.entry(email.canonical()).or_default();
         // Two accounts of an earlier version may share this name (`Email::index_keys`), and nothing tells which of them a
         // session belongs to. One session too many may end, but never one too few.

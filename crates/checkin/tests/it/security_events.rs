@@ -247,3 +247,31 @@ async fn what_a_search_ends_is_recorded() {
     assert_eq!(told(&end_others(&mut al).await), [ended]);
     assert_eq!(told(&end_others(&mut al).await), [ended]);
 }
+
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn what_a_search_for_several_accounts_ends_is_recorded_for_each() {
+    let site = Site::redis();
+    let (auth, express) = (site.auth(&[]), site.express(SECRET));
+    let lease = "{ncc:session-searches}:lease";
+    site.redis_cli::<()>(&["SET", lease, "a process that does nothing"]);
+    for id in [77, 78, 79] {
+        let email: String = site.redis_cli(&["HGET", &format!("ncc:user:{id}"), "email"]);
+        let login = json!({"email": email, "password": PASSWORD});
+        let mut client = auth.client();
+        expect_plain(&client.post("/login", &login).await, 200, "OK");
+        // Nothing of the second one is to be found.
+        if id != 78 {
+            let mut at_express = testkit::Client::new(express.url());
+            assert_eq!(at_express.post("/login", &login).await.status, 200);
+        }
+        assert_eq!(client.delete("/sessions").await.json(), json!({"ended": 0}));
+    }
+    site.redis_cli::<()>(&["DEL", lease]);
+    until("the search is done", async || {
+        site.redis_cli::<i64>(&["EXISTS", "ncc:session-searches"]) == 0
+    })
+    .await;
+    let of = |id| ("sessions-revoked", Some(id), "auth", "2 sessions of 2 accounts, by a search");
+    assert_eq!(told(&listed(&site, &["--kind", "sessions-revoked"])), [of(77), of(79)]);
+}

@@ -188,7 +188,10 @@ impl AccountIndex {
                 match verdict {
                     Verdict::Stays => continue,
                     Verdict::HasEnded => {}
-                    Verdict::Ends(tombstone) => ending.push((id.clone(), tombstone)),
+                    Verdict::Ends(tombstone) => {
+                        revoked.add_account(&account);
+                        ending.push((id.clone(), tombstone));
+                    }
                 }
                 dead.entry(account).or_default().push(id);
             }

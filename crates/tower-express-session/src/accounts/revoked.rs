@@ -1,6 +1,7 @@
 //! The number of sessions that several calls have revoked.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use crate::id::SessionId;
 
@@ -26,6 +27,7 @@ pub struct Revoked {
     number: usize,
     /// Sessions that a call which failed may have ended: it did not learn which of them.
     uncertain: HashSet<SessionId>,
+    accounts: BTreeSet<Arc<str>>,
 }
 
 impl Revoked {
@@ -40,6 +42,16 @@ impl Revoked {
     #[must_use]
     pub fn may_be_more(&self) -> bool {
         !self.uncertain.is_empty()
+    }
+
+    /// Returns the accounts of the sessions that have been revoked, or may have been.
+    pub fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.accounts.iter().map(|account| &**account)
+    }
+
+    /// A session of this account will be ended.
+    pub(super) fn add_account(&mut self, account: &Arc<str>) {
+        self.accounts.insert(Arc::clone(account));
     }
 
     /// The end of these sessions begins.
