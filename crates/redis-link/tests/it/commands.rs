@@ -1,10 +1,14 @@
 //! Commands, scripts and their errors.
 
-use std::sync::{Arc, Mutex};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
 use std::task::Poll;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use redis_link::{Client, Error, ErrorKind, Observed, Obstacle, Reply, Script, Timeouts};
+use socket2::{Domain, Socket, Type};
 use testkit::{PATIENCE, Proxy, RedisCluster, RedisServer};
 
 /// Returns a client with long time-outs: these tests check replies, not the speed of a busy
@@ -297,4 +301,45 @@ async fn requests_and_connections_are_observed() {
         "PING 1 None",
     ];
     assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+/// The kernel of the client keeps what the network does not take, also when the client has given the command up and closed
+/// its connection.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_command_that_the_network_holds_up_for_long_never_arrives() {
+    let server = RedisServer::start();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    // So the rest of the command stays with the client.
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(1).unwrap();
+    let listener = TcpListener::from(socket);
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let is_held_up = Arc::new((Mutex::new(false), Condvar::new()));
+    let (port, held_up) = (server.port(), Arc::clone(&is_held_up));
+    let network = thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut redis = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (mut replies, mut back) = (redis.try_clone().unwrap(), client.try_clone().unwrap());
+        thread::spawn(move || io::copy(&mut replies, &mut back));
+        let mut buffer = [0; 1024];
+        while let Ok(length @ 1..) = client.read(&mut buffer) {
+            drop(held_up.1.wait_while(held_up.0.lock().unwrap(), |is_held_up| *is_held_up));
+            redis.write_all(&buffer[..length]).unwrap();
+        }
+    });
+    let timeouts = Timeouts { connect: PATIENCE, response: Duration::from_secs(1) };
+    let client = Client::with_timeouts(&url, timeouts).unwrap();
+    client.call(&[b"PING"]).await.unwrap();
+    *is_held_up.0.lock().unwrap() = true;
+    let error = client.call(&[b"SET", b"key", &[b'x'; 100_000]]).await.unwrap_err();
+    assert_eq!(error.obstacle(), Some(Obstacle::TimedOut));
+    drop(client);
+    // The time of the kernel.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    *is_held_up.0.lock().unwrap() = false;
+    is_held_up.1.notify_all();
+    tokio::task::spawn_blocking(|| network.join().unwrap()).await.unwrap();
+    assert_eq!(patient(&server.url()).call(&[b"EXISTS", b"key"]).await.unwrap(), Reply::Int(0));
 }
