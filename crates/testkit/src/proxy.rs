@@ -11,7 +11,7 @@ use fastrand::Rng;
 /// The chunks of one direction of a connection that may be on their way at a time.
 const ON_THE_WAY: usize = 1024;
 
-/// A TCP proxy that a test can cut, freeze or delay. It ends with the process of the test.
+/// A TCP proxy that a test can cut, freeze, delay or narrow. It ends with the process of the test.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -27,6 +27,15 @@ struct State {
     held_back: Mutex<Option<Vec<u8>>>,
     /// The time, in milliseconds, that a chunk is on its way.
     delay: Mutex<Option<(RangeInclusive<u64>, Rng)>>,
+    /// The bytes that pass in a second, and when those so far have passed, in each direction.
+    line: Mutex<Option<(u32, [Instant; 2])>>,
+}
+
+/// The direction to the server, and the one from it.
+#[derive(Clone, Copy, Debug)]
+enum Direction {
+    To,
+    From,
 }
 
 /// Bytes, and when they arrive.
@@ -86,6 +95,12 @@ impl Proxy {
             Some((milliseconds, chance));
     }
 
+    /// Lets this number of bytes pass in a second, in each direction, for all connections together.
+    pub fn narrow(&self, bytes_per_second: u32) {
+        *self.state.line.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((bytes_per_second, [Instant::now(); 2]));
+    }
+
     /// Closes all connections; new ones are forwarded.
     pub fn cut(&self) {
         for stream in self.state.streams().drain(..) {
@@ -122,11 +137,19 @@ impl State {
         }
     }
 
-    /// Returns when a chunk arrives that is sent now.
-    fn due(&self) -> Instant {
+    /// Returns when a chunk of this length arrives that is sent now.
+    fn due(&self, direction: Direction, length: usize) -> Instant {
         let mut delay = self.delay.lock().unwrap_or_else(PoisonError::into_inner);
         let delay = delay.as_mut().map_or(0, |(range, chance)| chance.u64(range.clone()));
-        Instant::now() + Duration::from_millis(delay)
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut passed = Instant::now();
+        if let Some((bytes_per_second, busy_until)) = &mut *line {
+            let busy_until = &mut busy_until[direction as usize];
+            let takes = Duration::from_secs(length as u64) / *bytes_per_second;
+            *busy_until = passed.max(*busy_until) + takes;
+            passed = *busy_until;
+        }
+        passed + Duration::from_millis(delay)
     }
 
     fn forward(self: &Arc<Self>, client: TcpStream, server: TcpStream) {
@@ -135,19 +158,20 @@ impl State {
             self.streams().extend(stream.try_clone());
         }
         if let (Ok(client_too), Ok(server_too)) = (client.try_clone(), server.try_clone()) {
-            self.copy(client, server);
-            self.copy(server_too, client_too);
+            self.copy(Direction::To, client, server);
+            self.copy(Direction::From, server_too, client_too);
         }
     }
 
     /// Copies one direction until either side closes.
-    fn copy(self: &Arc<Self>, mut from: TcpStream, to: TcpStream) {
+    fn copy(self: &Arc<Self>, direction: Direction, mut from: TcpStream, to: TcpStream) {
         let (sender, chunks) = mpsc::sync_channel(ON_THE_WAY);
         let (reading, writing) = (Arc::clone(self), Arc::clone(self));
         thread::spawn(move || {
             let mut buffer = vec![0; 1 << 16];
             while let Ok(length @ 1..) = from.read(&mut buffer) {
-                let chunk = Chunk { due: reading.due(), bytes: buffer[..length].to_vec() };
+                let due = reading.due(direction, length);
+                let chunk = Chunk { due, bytes: buffer[..length].to_vec() };
                 if sender.send(chunk).is_err() {
                     break;
                 }

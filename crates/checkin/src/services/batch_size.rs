@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The size of the first batch, and the smallest one.
+/// The size of the first batch, and the smallest one while none fails.
 const SMALL: usize = 1000;
 
 /// A batch that takes at most this time is followed by a larger one.
@@ -29,11 +29,16 @@ impl BatchSize {
         self.entries
     }
 
+    /// Returns the size after a batch with this number of entries that could not be read or applied.
+    pub(super) fn after_failure(self, entries: usize) -> Self {
+        Self { entries: (entries.min(self.entries) / 2).max(1), ..self }
+    }
+
     /// Returns the size after a batch with this number of entries that took this time.
     pub(super) fn after(self, entries: usize, took: Duration) -> Self {
         let is_full = entries >= self.entries;
         let entries = match took {
-            _ if took > LONG => (self.entries / 2).max(SMALL),
+            _ if took > LONG => (self.entries / 2).max(SMALL.min(self.entries)),
             _ if took <= SHORT && is_full => self.entries * 2,
             _ => self.entries,
         };
@@ -64,6 +69,15 @@ mod tests {
         );
         assert_eq!(after(10_000, &[(1000, 9), (2000, 9), (4000, 1001)]), 2000);
         assert_eq!(after(10_000, &[(1000, 5000)]), 1000);
+        let failed = |count: u32, size| {
+            (0..count).fold(size, |size: BatchSize, _| size.after_failure(size.entries()))
+        };
+        assert_eq!(failed(1, BatchSize::at_most(10_000)).entries(), 500);
+        let smallest = failed(20, BatchSize::at_most(10_000));
+        assert_eq!(smallest.entries(), 1);
+        assert_eq!(smallest.after(1, Duration::from_secs(5)).entries(), 1);
+        assert_eq!(smallest.after(1, Duration::from_millis(9)).entries(), 2);
+        assert_eq!(BatchSize::at_most(10_000).after_failure(20).entries(), 10);
         assert_eq!(after(500, &[(500, 9)]), 500);
         assert_eq!(after(500, &[(500, 5000)]), 500);
     }

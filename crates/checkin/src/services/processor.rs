@@ -25,10 +25,10 @@ const IDLE: Duration = Duration::from_millis(50);
 /// the others release its share.
 const LONGEST_HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// The maximum pause before a failed call of the store is repeated.
+/// The maximum one of them.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The pauses between attempts to apply a batch.
+/// The pauses until a failed call of the store is repeated.
 const RETRY: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(50))
     .with_max_delay(LONGEST_PAUSE)
@@ -218,9 +218,18 @@ impl Processor {
     /// Applies the entries of a partition until its lease is lost or released.
     async fn work(&self, lease: &Lease, released: &CancellationToken) {
         let size = BatchSize::at_most(self.settings.batch);
-        let mut reading = Reading { size, ahead: None };
+        let (mut reading, mut pauses) = (Reading { size, ahead: None }, RETRY.build());
         while !released.is_cancelled() {
-            match self.step(lease, &mut reading, released).await {
+            let step = match self.step(lease, &mut reading).await {
+                Ok(step) => step,
+                Err(error) => {
+                    self.log_failure(Some(error));
+                    pause(pauses.next().unwrap_or(LONGEST_PAUSE), released).await;
+                    continue;
+                }
+            };
+            pauses = RETRY.build();
+            match step {
                 Step::Busy => {}
                 Step::Idle => pause(IDLE, released).await,
                 Step::Lost => {
@@ -233,51 +242,40 @@ impl Processor {
         self.log_failure(self.storage.release(lease).await.err());
     }
 
-    /// Applies the next batch, and reads the one after it meanwhile.
-    async fn step(
-        &self,
-        lease: &Lease,
-        reading: &mut Reading,
-        released: &CancellationToken,
-    ) -> Step {
-        match self.next_batch(lease, reading).await {
-            Ok(None) => Step::Lost,
-            Ok(Some(batch)) if batch.entries.is_empty() => {
-                match self.apply_retractions(lease, released).await {
-                    0 => Step::Idle,
-                    _ => Step::Busy,
-                }
-            }
-            Ok(Some(batch)) => {
-                let started = Instant::now();
-                let apply = async { (self.traced(&batch, released).await, started.elapsed()) };
-                let read = self.read_after(lease, &batch, reading.size);
-                let ((step, took), ahead) = tokio::join!(apply, read);
-                self.progress.batches.count(batch.entries.len(), took);
-                *reading = Reading { size: reading.size.after(batch.entries.len(), took), ahead };
-                if matches!(step, Step::Busy) {
-                    self.apply_retractions(lease, released).await;
-                }
-                step
-            }
+    /// Applies the next batch, and reads the one after it meanwhile. A batch that could not be read or applied is
+    /// followed by its first half, so that one which takes longer than a request to the store may is not tried for ever.
+    async fn step(&self, lease: &Lease, reading: &mut Reading) -> Result<Step, StorageError> {
+        let mut batch = match self.next_batch(lease, reading).await {
+            Ok(Some(batch)) => batch,
+            Ok(None) => return Ok(Step::Lost),
             Err(error) => {
-                self.log_failure(Some(error));
-                pause(LONGEST_PAUSE, released).await;
-                Step::Busy
+                reading.size = reading.size.after_failure(reading.size.entries());
+                return Err(error);
             }
+        };
+        if batch.entries.is_empty() {
+            let is_idle = self.apply_retractions(lease).await? == 0;
+            return Ok(if is_idle { Step::Idle } else { Step::Busy });
         }
+        let (count, started) = (batch.entries.len(), Instant::now());
+        let apply = async { (self.apply(&batch).await, started.elapsed()) };
+        let read = self.read_after(lease, &batch, reading.size);
+        let ((applied, took), ahead) = tokio::join!(apply, read);
+        if let Err(error) = applied {
+            reading.size = reading.size.after_failure(count);
+            batch.entries.truncate(reading.size.entries());
+            reading.ahead = Some(batch);
+            return Err(error);
+        }
+        self.progress.batches.count(count, took);
+        *reading = Reading { size: reading.size.after(count, took), ahead };
+        self.apply_retractions(lease).await?;
+        Ok(Step::Busy)
     }
 
     /// Applies some of the stored retractions. Returns their number.
-    async fn apply_retractions(&self, lease: &Lease, released: &CancellationToken) -> usize {
-        match self.storage.apply_retractions(lease.part, RETRACTIONS).await {
-            Ok(count) => count,
-            Err(error) => {
-                self.log_failure(Some(error));
-                pause(LONGEST_PAUSE, released).await;
-                0
-            }
-        }
+    async fn apply_retractions(&self, lease: &Lease) -> Result<usize, StorageError> {
+        self.storage.apply_retractions(lease.part, RETRACTIONS).await
     }
 
     /// Returns the next batch: the one that was read ahead, if the checkpoint is at its beginning.
@@ -307,41 +305,22 @@ impl Processor {
         read.filter(|batch| !batch.entries.is_empty())
     }
 
-    /// Applies a batch in a span of its own, if traces are exported.
-    async fn traced(&self, batch: &Batch, released: &CancellationToken) -> Step {
-        let apply = self.apply(batch, released);
-        match &self.settings.traces {
-            Some(traces) => traces.batch(batch.part, batch.entries.len(), apply).await,
-            None => apply.await,
+    /// Applies a batch, in a span of its own if traces are exported.
+    async fn apply(&self, batch: &Batch) -> Result<(), StorageError> {
+        let apply = self.storage.apply(batch);
+        let applied = match &self.settings.traces {
+            Some(traces) => traces.batch(batch.part, batch.entries.len(), apply).await?,
+            None => apply.await?,
+        };
+        self.progress.applied.inc_by(applied.new);
+        self.progress.dead.inc_by(applied.dead);
+        if applied.dead > 0 {
+            tracing::warn!(
+                checkin.dead_letters = applied.dead,
+                "entries of the log cannot be applied; see checkin dead-letters list"
+            );
         }
-    }
-
-    /// Applies a batch, with further attempts if the store fails, until the lease is to be released.
-    /// The attempt in progress is finished in any case.
-    async fn apply(&self, batch: &Batch, released: &CancellationToken) -> Step {
-        let mut pauses = RETRY.build();
-        loop {
-            match self.storage.apply(batch).await {
-                Ok(applied) => {
-                    self.progress.applied.inc_by(applied.new);
-                    self.progress.dead.inc_by(applied.dead);
-                    if applied.dead > 0 {
-                        tracing::warn!(
-                            checkin.dead_letters = applied.dead,
-                            "entries of the log cannot be applied; see checkin dead-letters list"
-                        );
-                    }
-                    return Step::Busy;
-                }
-                Err(error) => {
-                    self.log_failure(Some(error));
-                    if released.is_cancelled() {
-                        return Step::Idle;
-                    }
-                    pause(pauses.next().unwrap_or(LONGEST_PAUSE), released).await;
-                }
-            }
-        }
+        Ok(())
     }
 
     fn log_failure(&self, error: Option<StorageError>) {
@@ -360,14 +339,14 @@ async fn pause(time: Duration, until: &CancellationToken) {
 /// What a worker reads.
 struct Reading {
     size: BatchSize,
-    /// The batch that was read while the one before it was applied.
+    /// The batch that was read while the one before it was applied, or the rest of one that was not applied.
     ahead: Option<Batch>,
 }
 
 enum Step {
     /// There may be more entries.
     Busy,
-    /// All entries are applied, or none can be applied at the moment.
+    /// All entries are applied.
     Idle,
     /// Another processor holds the lease.
     Lost,

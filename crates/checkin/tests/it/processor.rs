@@ -139,6 +139,31 @@ async fn a_command_that_is_late_costs_no_lease() {
     assert_eq!(leases, [1.0, 0.0]);
 }
 
+/// A processor reads more at once than passes in the time of a command.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_processor_gets_on_when_a_batch_is_too_large_for_the_network() {
+    let site = Site::redis();
+    let receiver = site.receiver(&ANYBODY);
+    let mut first = site.processor(&[]);
+    counted(&site);
+    assert_eq!(first.stop().code(), Some(0));
+    let mut client = receiver.client();
+    for number in 0..500 {
+        let (user, location) = (number % 100 + 1, number / 100 + 1);
+        let comment = "x".repeat(200);
+        let body = json!({
+            "userId": user, "locationId": location, "starRating": 4, "comment": comment,
+        });
+        accepted(&client.post(CHECKIN, &body).await);
+    }
+    let proxy = Proxy::start(site.server().port());
+    proxy.narrow(100_000);
+    let store = format!("redis://127.0.0.1:{}", proxy.port());
+    let _processor = site.processor(&["--store", &store, "--store-timeout", "250ms"]);
+    counted(&site);
+}
+
 /// The lease decides how long the partitions of a processor that died wait, and nothing else.
 #[cfg(feature = "external-tests")]
 #[tokio::test]
