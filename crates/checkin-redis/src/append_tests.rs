@@ -1,16 +1,17 @@
 //! What an append leaves behind when Redis refuses one of its commands: Redis keeps what a script wrote
 //! before it failed.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use checkin_storage::conformance::new_checkin;
 use checkin_storage::{Accepted, Admission, Log, Result};
 use futures_util::future::join_all;
 use redis_link::Obstacle;
-use testkit::RedisServer;
+use testkit::{Proxy, RedisServer};
 
 use super::RedisStorage;
-use super::tests::{ask, storage};
+use super::tests::{ask, patient, storage};
 
 /// A command that the script does not need, and those that it needs.
 const COMMANDS: [&str; 13] = [
@@ -91,4 +92,33 @@ async fn check(storage: &RedisStorage, refused: &[Result<Accepted>], case: &str)
         let life: i64 = ask(storage, &format!("PTTL {key}")).await[0].parse().unwrap();
         assert!(life > 1000, "{case}: {key} {life}");
     }
+}
+
+/// Returns a check-in at this location that is being appended.
+fn append_at(
+    storage: &RedisStorage,
+    location: u64,
+) -> impl Future<Output = Result<Accepted>> + use<'_> {
+    storage.append(new_checkin(1, location, 1), None, Admission::ALL)
+}
+
+#[tokio::test]
+async fn a_check_in_that_nobody_waits_for_any_more_is_not_sent() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    let url = format!("redis://127.0.0.1:{}", proxy.port());
+    let storage = RedisStorage::new(patient(&url), "ncc", 1);
+    append_at(&storage, 1).await.unwrap();
+    proxy.freeze();
+    let (mut sent, waits) = (pin!(append_at(&storage, 2)), append_at(&storage, 3));
+    // The second one waits for the answer to the first.
+    let moment = Duration::from_millis(100);
+    assert!(tokio::time::timeout(moment, &mut sent).await.is_err());
+    assert!(tokio::time::timeout(moment, waits).await.is_err());
+    proxy.thaw();
+    sent.await.unwrap();
+    append_at(&storage, 4).await.unwrap();
+    let entries = ask(&storage, "XRANGE ncc:checkins - +").await.join(" ");
+    let at = |location| entries.contains(&format!("locationId {location} "));
+    assert_eq!([1, 2, 3, 4].map(at), [true, true, false, true], "{entries}");
 }

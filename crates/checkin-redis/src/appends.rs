@@ -141,7 +141,12 @@ impl Appender {
     async fn run(mut self, mut waiting: mpsc::Receiver<Append>) {
         let mut batch = Vec::new();
         while waiting.recv_many(&mut batch, AT_ONCE).await > 0 {
-            while !batch.is_empty() {
+            loop {
+                // The others' requests have been given up.
+                batch.retain(|append: &Append| !append.answer.is_closed());
+                if batch.is_empty() {
+                    break;
+                }
                 let Err(outage) = self.append(&mut batch).await else { continue };
                 // Each of those that wait already would only wait for the same error.
                 batch.extend(std::iter::from_fn(|| waiting.try_recv().ok()).take(WAITING));
