@@ -1,19 +1,30 @@
 //! How long a request goes on while commands to the store time out.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// Notifies requests when a command to the store times out. A request of several commands, of which each is
-/// answered just in time, would otherwise take several times as long as a command may. Clones notify the same requests.
+/// How long the store is slow after a command has timed out, in times of a command. A slow store answers some commands,
+/// so there is not a time-out at each moment.
+const SLOW_FOR: u32 = 4;
+
+/// Knows whether commands to the store time out. A request of several commands, of which each is answered just in time,
+/// would otherwise take several times as long as a command may. Clones know the same.
 #[derive(Clone, Debug)]
 pub struct SlowStore {
     /// How long a command may take.
     limit: Duration,
-    timed_out: Arc<Notify>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// When a command timed out last. Locked for a few instructions.
+    last: Mutex<Option<Instant>>,
+    timed_out: Notify,
 }
 
 /// A request is not carried out to its end, because the store is slow.
@@ -24,16 +35,18 @@ impl SlowStore {
     /// No command has timed out yet; each may take as long as `limit`.
     #[must_use]
     pub fn new(limit: Duration) -> Self {
-        Self { limit, timed_out: Arc::default() }
+        Self { limit, shared: Arc::default() }
     }
 
     /// Notes that a command has timed out now.
     pub fn command_timed_out(&self) {
-        self.timed_out.notify_waiters();
+        *self.shared.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.shared.timed_out.notify_waiters();
     }
 
-    /// Returns the result of a request. If a command times out meanwhile, also one of another request, it may take as
-    /// long as one command in all; otherwise, as long as all of its commands may take.
+    /// Returns the result of a request. If a command, also one of another request, times out meanwhile, or did so in the last
+    /// four times that a command may take, the request may take as long as one command in all; otherwise, as long as all
+    /// of its commands may take.
     ///
     /// # Errors
     ///
@@ -47,11 +60,15 @@ impl SlowStore {
         // A future that is handed on as itself takes its memory twice.
         request: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<T, E> {
-        let (end, timed_out) = (Instant::now() + self.limit, self.timed_out.notified());
+        let (now, timed_out) = (Instant::now(), self.shared.timed_out.notified());
+        let last = *self.shared.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_slow = last.is_some_and(|last| now < last + self.limit * SLOW_FOR);
         let given_up = async {
             // So there is a timer only while commands time out.
-            timed_out.await;
-            sleep_until(end).await;
+            if !is_slow {
+                timed_out.await;
+            }
+            sleep_until(now + self.limit).await;
         };
         tokio::select! {
             biased;
@@ -94,14 +111,22 @@ mod tests {
         assert!((late..late + MOMENT).contains(&given_up_after(late).await));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_request_goes_on_if_no_command_times_out_meanwhile() {
+    /// Returns whether a request that begins this time after a command has timed out is given up.
+    async fn is_given_up_after(since: Duration) -> bool {
         let store = SlowStore::new(LIMIT);
         store.command_timed_out();
-        let request = async {
+        sleep(since).await;
+        let request = pin!(async {
             sleep(LIMIT * 3).await;
             Ok::<_, GivenUp>(())
-        };
-        store.within(pin!(request)).await.expect("the time-out was before");
+        });
+        store.within(request).await.is_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_store_is_slow_for_some_time_after_a_command_has_timed_out() {
+        assert!(is_given_up_after(Duration::ZERO).await);
+        assert!(is_given_up_after(LIMIT * SLOW_FOR - MOMENT).await);
+        assert!(!is_given_up_after(LIMIT * SLOW_FOR).await);
     }
 }
