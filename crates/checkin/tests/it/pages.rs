@@ -269,6 +269,25 @@ async fn forms_of_other_sites_are_refused() {
     assert_eq!(client.get("/session").await.status, 200);
 }
 
+/// The statistics describe the latest check-ins only.
+#[tokio::test]
+async fn your_page_has_the_number_of_all_your_check_ins() {
+    let site = Site::redis();
+    site.count_all();
+    let console = site.console(&[]);
+    let mut al = console.logged_in().await;
+    let described = al.get("/api/user/77/statistics").await.json()["numCheckins"].to_string();
+    let me = al.get("/me").await.text().to_owned();
+    assert!(me.contains(&format!("<dt>Check-ins</dt><dd>{described}</dd>")), "{me}");
+    assert!(!me.contains("The other figures"), "{me}");
+
+    site.redis_cli::<()>(&["HSET", "ncc:user:77", "numCheckins", "150000"]);
+    let me = al.get("/me").await.text().to_owned();
+    assert!(me.contains("<dt>Check-ins</dt><dd>150000</dd>"), "{me}");
+    let hint = format!("The other figures are those of your latest {described} check-ins.");
+    assert!(me.contains(&hint), "{me}");
+}
+
 #[tokio::test]
 async fn what_people_wrote_is_shown_as_text() {
     let site = Site::sqlite();

@@ -24,6 +24,8 @@ use crate::http::{FormBody, FormQuery};
 struct Me {
     frame: Frame,
     account: u64,
+    /// The number of all check-ins, of which the statistics describe the latest.
+    checkins: u64,
     statistics: Statistics,
     calendar: Calendar,
     history: Vec<(Checkin, Option<Place>)>,
@@ -45,13 +47,16 @@ pub(super) async fn show(
     let statistics = format!("/api/user/{id}/statistics");
     let (statistics, Listed { items, next }): (Statistics, Listed<Checkin>) =
         try_join!(visitor.get(&statistics), visitor.list(&history))?;
+    // The number of the account has no private check-ins. That of the statistics has none that left the history, and is
+    // limited.
+    let checkins = statistics.num_checkins.max(account.num_checkins);
     let history =
         try_join_all(items.into_iter().map(|checkin| with_place(&visitor, checkin))).await?;
     let tiles = console.tiles.as_deref();
     let map = Map::of(history.iter().filter_map(|(_, place)| place.clone()).collect(), tiles);
     let calendar = Calendar::until_today(&statistics.days);
     let frame = Frame::of_account(&visitor, account, "me");
-    let page = Page(Me { frame, account: id, statistics, calendar, history, map, next });
+    let page = Page(Me { frame, account: id, checkins, statistics, calendar, history, map, next });
     Ok(tiles::allowed(tiles, page.into_response()))
 }
 

@@ -44,6 +44,7 @@ pub(super) struct Account {
     pub(super) first_name: String,
     pub(super) last_name: String,
     pub(super) email: String,
+    pub(super) num_checkins: u64,
     /// The role, if it is more than a user's.
     role: Option<String>,
 }
