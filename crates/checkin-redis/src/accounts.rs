@@ -94,9 +94,10 @@ impl Accounts<'_> {
         let [user, epoch, kept, status, role] = self.0.keys.of_account(id);
         let keys = &self.0.keys;
         let (factor, comments) = (keys.second_factor(id), keys.comments(id));
-        let (audience, new) = (keys.audience(id), keys.new_account(id));
+        let (audience, new, searched) =
+            (keys.audience(id), keys.new_account(id), keys.searched(id));
         let standing = [user, epoch, kept, status, role];
-        let (own, private) = ([factor, comments, audience, new], keys.all_private(id));
+        let (own, private) = ([factor, comments, audience, new, searched], keys.all_private(id));
         let keys = standing.iter().chain(&own).chain(&private);
         let keys: Vec<&str> = keys.map(String::as_str).collect();
         let erased = self.0.run_replicated(&self.0.scripts.erase_account, &keys, &words).await?;

@@ -156,6 +156,7 @@ async fn nothing_is_left_in_redis(site: &Site) {
         );
         assert!(!key.contains(&format!("recent:{id}:")), "{key}");
         assert!(!key.contains(&format!("user:{id}}}:private")), "{key}");
+        assert!(!key.ends_with(&format!("user:{id}}}:searched")), "{key}");
         let lists = ["ncc:users:recent", "ncc:users:bycheckins", "ncc:users:at"];
         assert!(!lists.iter().any(|list| key.starts_with(list)) || !words.iter().any(is_its));
     }
