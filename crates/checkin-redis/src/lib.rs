@@ -119,6 +119,8 @@ mod retention_tests;
 mod retraction_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
+mod search_tests;
+#[cfg(test)]
 mod settings_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
