@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_millis(50);
 /// the others release its share.
 const LONGEST_HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// The maximum one of them.
+/// The longest pause until a failed call of the store is repeated.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The pauses until a failed call of the store is repeated.

@@ -108,7 +108,7 @@ impl Batches {
 
     pub(super) fn register(&self, registry: &mut Registry) {
         let Self { durations, entries } = self;
-        let help = "Time to apply a batch, with all attempts";
+        let help = "Time to apply a batch, without the attempts that failed";
         registry.register("checkin_batch_duration_seconds", help, durations.clone());
         registry.register("checkin_batch_entries", "Entries of a batch", entries.clone());
     }
