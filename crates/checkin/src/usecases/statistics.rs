@@ -20,7 +20,7 @@ const LOOKUPS: usize = 16;
 /// fourteen years; a program that checks in all the time fills them in hours, and must not cost more and more.
 const MAX_PAGES: usize = 100;
 
-/// The maximum number of computations of one user at the same time, such as those of several tabs.
+/// The maximum number of computations of one user in this process at the same time, such as those of several tabs.
 const MAX_PER_USER: usize = 4;
 
 /// Computes statistics of users.

@@ -326,11 +326,12 @@ impl VisitView {
     }
 }
 
-/// The statistics of a user.
+/// The statistics of a user's latest 100,000 check-ins.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Statistics)]
 pub(super) struct StatisticsView {
+    /// The number of these check-ins.
     num_checkins: u64,
     /// The number of days in a row with a check-in (UTC), up to today or yesterday.
     current_streak: u64,
@@ -340,7 +341,7 @@ pub(super) struct StatisticsView {
     categories: BTreeMap<&'static str, u64>,
     /// The number of different locations.
     num_locations: u64,
-    /// The time of the first check-in, in milliseconds since 1970.
+    /// The time of the first of these check-ins, in milliseconds since 1970.
     first_checkin: Option<u64>,
     last_checkin: Option<u64>,
     /// The mean of the stars, to one decimal.
