@@ -252,7 +252,8 @@ impl App {
     ///
     /// # Errors
     ///
-    /// If the account does not exist any more, or the store fails; then the account may be changed or not. When it is changed, nothing that follows is an error: it is in what this returns.
+    /// If the account does not exist any more, or the store fails; then the account may be changed or not. When it is
+    /// changed, nothing that follows is an error: it is in what this returns.
     pub async fn end_sessions(
         &self,
         Credentials { id, email, .. }: &Credentials,

@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// How long the store is slow after a command has timed out, in times of a command. A slow store answers some commands,
-/// so there is not a time-out at each moment.
+/// How long the store counts as slow after a command has timed out, as a multiple of the time that a command may take.
+/// A slow store answers some commands in time, so the next time-out may come later than the end of a request.
 const SLOW_FOR: u32 = 4;
 
 /// Knows whether commands to the store time out. A request of several commands, of which each is answered just in time,
-/// would otherwise take several times as long as a command may. Clones know the same.
+/// would otherwise take several times as long as a command may. Clones share what they know.
 #[derive(Clone, Debug)]
 pub struct SlowStore {
     /// How long a command may take.
@@ -44,9 +44,9 @@ impl SlowStore {
         self.shared.timed_out.notify_waiters();
     }
 
-    /// Returns the result of a request. If a command, also one of another request, times out meanwhile, or did so in the last
-    /// four times that a command may take, the request may take as long as one command in all; otherwise, as long as all
-    /// of its commands may take.
+    /// Returns the result of a request. If a command, also one of another request, times out meanwhile, or has timed out
+    /// shortly before (within four times the time that a command may take), the request may take as long as one command in
+    /// all; otherwise, as long as all of its commands may take.
     ///
     /// # Errors
     ///

@@ -8,8 +8,9 @@ use std::time::Duration;
 /// did not take, even if the connection is closed, and by default sends it again for a quarter of an hour. Redis would
 /// carry the command out minutes after its sender has reported a failure. Within five seconds, the kernel sends lost
 /// packets again four times, so that a few losses end no connection. If the time-out of a response is longer, commands
-/// fail after five seconds if the network takes nothing, but not if only Redis is slow. With the keepalive, this ends an
-/// idle connection to a vanished peer at the second probe, seven seconds after its last packet.
+/// fail after five seconds if the network takes nothing, or if Redis has read so little that its kernel takes nothing, but
+/// not if Redis is only slow to answer. With the keepalive, this ends an idle connection to a vanished peer at the second
+/// probe, seven seconds after its last packet.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 
