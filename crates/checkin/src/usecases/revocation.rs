@@ -18,6 +18,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tower_express_session::accounts::{Outdated, Revoked};
@@ -33,6 +34,9 @@ use crate::telemetry::chain;
 
 /// The maximum number of accounts of one scan, so that their names need little memory.
 const MAX_ACCOUNTS: usize = 1000;
+
+/// How many of them are read at the same time, so that all are read long before the lease ends.
+const ACCOUNTS_AT_A_TIME: usize = 16;
 
 /// The lifetime of the lease of the process that searches. It is renewed three times meanwhile.
 const LEASE: Duration = Duration::from_secs(15);
@@ -303,11 +307,14 @@ impl Revocation {
     /// Begins these searches, and returns what is due for their accounts. An account that is gone has no sessions.
     async fn due(&self, searches: &[Search]) -> Result<Due, StorageError> {
         let mut due = Due::default();
-        for search in searches {
-            self.searches.begin_search(search).await?;
-            if let Some(account) = readable(self.users.credentials(search.user).await)? {
-                due.add(*search, account);
-            }
+        let accounts = stream::iter(searches.to_vec()).map(|search| async move {
+            self.searches.begin_search(&search).await?;
+            let account = readable(self.users.credentials(search.user).await)?;
+            Ok::<_, StorageError>(account.map(|account| (search, account)))
+        });
+        let mut accounts = pin!(accounts.buffered(ACCOUNTS_AT_A_TIME));
+        while let Some(account) = accounts.try_next().await? {
+            account.into_iter().for_each(|(search, account)| due.add(search, account));
         }
         Ok(due)
     }
