@@ -163,7 +163,7 @@ async fn unread_answers_hold_up_nobody(mut site: Site) {
     );
     let grown = memory_during.max(memory_after).saturating_sub(memory_before);
     assert!(grown < MEMORY_KIB, "{grown} KiB more");
-    // Whoever read from one that is left would let it go on.
+    // A read from a connection that is left would let its answer go on.
     until("each of them is cut off", async || {
         unread.retain(|connection| connection.take_error().unwrap().is_none());
         unread.is_empty()
