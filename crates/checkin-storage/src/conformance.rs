@@ -272,6 +272,9 @@ pub fn remarked(user: u64, location: u64, comment: &str) -> NewCheckin {
 /// Longer than any check takes.
 const LEASE: Duration = Duration::from_secs(60);
 
+/// A time to wait for, within which a busy machine carries out some commands: the clock of Redis cannot be moved, or stopped.
+const SHORT: Duration = Duration::from_secs(2);
+
 /// Acquires every lease that this processor can get.
 async fn acquire_all(storage: &dyn Storage, processor: &str, lifetime: Duration) -> Vec<Lease> {
     let mut held = Vec::new();

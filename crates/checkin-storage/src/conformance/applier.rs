@@ -160,7 +160,6 @@ pub async fn applying_a_batch_again_changes_nothing(subject: StoreUnderTest) {
 }
 
 pub async fn a_part_has_one_holder_at_a_time(subject: StoreUnderTest) {
-    const SHORT: Duration = Duration::from_millis(300);
     let storage = &*subject.storage;
     let acquire = async |processor, lifetime| acquire_all(storage, processor, lifetime).await;
     let held = acquire("one", SHORT).await;
@@ -198,7 +197,6 @@ pub async fn processors_share_the_parts(subject: StoreUnderTest) {
 }
 
 pub async fn live_processors_are_listed_with_their_parts(subject: StoreUnderTest) {
-    const SHORT: Duration = Duration::from_millis(300);
     let storage = &*subject.storage;
     assert_eq!(storage.processors().await.unwrap(), []);
     storage.join("b", LEASE).await.unwrap();

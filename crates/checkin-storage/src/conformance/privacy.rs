@@ -27,16 +27,15 @@ pub async fn the_audience_of_a_user_is_kept(subject: StoreUnderTest) {
 }
 
 pub async fn an_account_is_new_for_a_time(subject: StoreUnderTest) {
-    const LIFE: Duration = Duration::from_millis(300);
     let storage = &*subject.storage;
     let is_new = async |id| storage.is_new(user_id(id)).await.unwrap();
     assert!(!is_new(1).await);
     storage.set_audience(user_id(1), Audience::Nobody).await.unwrap();
-    storage.mark_new(user_id(1), LIFE).await.unwrap();
+    storage.mark_new(user_id(1), SHORT).await.unwrap();
     storage.mark_new(user_id(2), Duration::MAX).await.unwrap();
     assert_eq!((is_new(1).await, is_new(2).await, is_new(3).await), (true, true, false));
     storage.set_audience(user_id(2), Audience::Nobody).await.unwrap();
-    (subject.advance)(LIFE + Duration::from_millis(2)).await;
+    (subject.advance)(SHORT + Duration::from_millis(2)).await;
     assert_eq!((is_new(1).await, is_new(2).await), (false, true));
     assert_eq!(storage.audience(user_id(1)).await.unwrap(), Audience::Nobody);
 }

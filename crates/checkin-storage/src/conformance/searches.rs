@@ -4,10 +4,8 @@ use super::accounts::opened;
 use super::*;
 use crate::{AccountChange, Admitted, NewEpoch, Search, Status};
 
-const LEASE: Duration = Duration::from_secs(1);
-
 async fn due(storage: &dyn Storage, owner: &str) -> Option<Vec<Search>> {
-    storage.due_searches(owner, LEASE, 10).await.unwrap()
+    storage.due_searches(owner, SHORT, 10).await.unwrap()
 }
 
 async fn added(storage: &dyn Storage, user: UserId) -> Search {
@@ -23,7 +21,7 @@ pub async fn a_search_is_due_until_it_is_done(subject: StoreUnderTest) {
     assert_eq!(due(storage, "a").await.unwrap(), []);
     let (first, second) = (added(storage, one).await, added(storage, two).await);
     assert_eq!(due(storage, "a").await.unwrap(), [first, second]);
-    assert_eq!(storage.due_searches("a", LEASE, 1).await.unwrap().unwrap(), [first]);
+    assert_eq!(storage.due_searches("a", SHORT, 1).await.unwrap().unwrap(), [first]);
     // Added again, it stays in the list when the search from before is done.
     let again = added(storage, one).await;
     storage.finish_searches("a", &[first]).await.unwrap();
@@ -51,7 +49,7 @@ pub async fn one_owner_searches_at_a_time(subject: StoreUnderTest) {
     // What another owner has done is done; the lease stays.
     storage.finish_searches("a", &[]).await.unwrap();
     assert_eq!(due(storage, "a").await, None);
-    (subject.advance)(LEASE * 2).await;
+    (subject.advance)(SHORT + Duration::from_millis(2)).await;
     assert_eq!(due(storage, "a").await.unwrap(), [search]);
     assert_eq!(due(storage, "b").await, None);
     storage.finish_searches("a", &[]).await.unwrap();

@@ -95,8 +95,7 @@ pub async fn old_security_events_leave_all_lists(subject: StoreUnderTest) {
             record(list, account).await;
         }
     }
-    let age = Duration::from_millis(300);
-    (subject.advance)(age + Duration::from_millis(2)).await;
+    (subject.advance)(SHORT + Duration::from_millis(2)).await;
     record(EventList::Logins, 6).await;
     // A record removes nothing because of its age.
     for list in EventList::ALL {
@@ -104,10 +103,10 @@ pub async fn old_security_events_leave_all_lists(subject: StoreUnderTest) {
     }
     assert!(!storage.remove_old_events(Duration::from_secs(60)).await.unwrap());
     assert_eq!(accounts(storage, EventList::Changes, START).await.first(), Some(&1));
-    while storage.remove_old_events(age).await.unwrap() {}
+    while storage.remove_old_events(SHORT).await.unwrap() {}
     for list in EventList::ALL {
         let left = if list == EventList::Logins { vec![6] } else { vec![] };
         assert_eq!(accounts(storage, list, START).await, left);
     }
-    assert!(!storage.remove_old_events(age).await.unwrap());
+    assert!(!storage.remove_old_events(SHORT).await.unwrap());
 }
