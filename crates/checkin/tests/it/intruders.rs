@@ -1,9 +1,11 @@
 //! Who wants in without a right to: with a cookie, by guessing, or from a page of another site.
 
+use checkin::storage::Budget;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use testkit::{Client, Method, Response, signature};
 
+use crate::guesses::wait_for_long;
 use crate::harness::{
     CHECKIN, COOKIE, EMAIL, PASSWORD, SECRET, Service, Site, at, expect_plain, expect_problem,
     log_in, retry_after, session_id,
@@ -154,15 +156,18 @@ async fn from(address: &str, client: &mut Client, login: &Value) -> Response {
     request.json(login).send().await
 }
 
-/// Sends these side by side, so that the wait is long however slow the machine is.
-async fn guess(auth: &Service, address: &str, emails: impl Iterator<Item = String>) {
+/// Sends these side by side. Returns how many were compared.
+async fn guess(auth: &Service, address: &str, emails: impl Iterator<Item = String>) -> usize {
     let guesses = emails.map(|email| {
         let mut client = auth.client();
         async move { from(address, &mut client, &wrong_login(&email)).await }
     });
+    let mut compared = 0;
     for response in join_all(guesses).await {
         assert!(matches!(response.status, 401 | 429), "{}", response.status);
+        compared += usize::from(response.status == 401);
     }
+    compared
 }
 
 #[track_caller]
@@ -183,16 +188,21 @@ async fn repeated_guesses_have_to_wait() {
     let other = json!({"email": other, "password": PASSWORD});
 
     // One account, wherever the guesses come from; colleagues behind the same address log in.
-    guess(&auth, "192.0.2.1", std::iter::repeat_n(EMAIL.to_owned(), 20)).await;
+    let guesses = std::iter::repeat_n(EMAIL.to_owned(), 20);
+    assert!(guess(&auth, "192.0.2.1", guesses).await < 20);
+    wait_for_long(&site, &Budget::of_account(&EMAIL.parse().unwrap()));
     expect_wait(&from("192.0.2.1", &mut client, &al).await);
     expect_wait(&from("192.0.2.2", &mut client, &al).await);
     expect_plain(&from("192.0.2.1", &mut auth.client(), &other).await, 200, "OK");
 
     // One address, whichever accounts it tries; the accounts are open to everybody else.
+    let mut compared = 0;
     for round in 0..4 {
         let emails = (0..40).map(|number| format!("nobody{round}.{number}@example.com"));
-        guess(&auth, &format!("192.0.2.3:5123{round}"), emails).await;
+        compared += guess(&auth, &format!("192.0.2.3:5123{round}"), emails).await;
     }
+    assert!(compared < 160);
+    wait_for_long(&site, &Budget::of_network("192.0.2.3".parse().unwrap()));
     expect_wait(&from("192.0.2.3", &mut client, &other).await);
     expect_wait(&from("\"[::ffff:192.0.2.3]:443\"", &mut client, &other).await);
     expect_plain(&from("192.0.2.4:51234", &mut auth.client(), &other).await, 200, "OK");

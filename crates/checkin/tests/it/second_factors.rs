@@ -2,12 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use checkin::storage::Budget;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlite_writer::rusqlite::Connection;
 use testkit::{Client, Response};
 use totp_rs::{Builder, Secret, Totp};
 
+use crate::guesses::{guess_until_refused, wait_for_long};
 use crate::harness::{
     CHECKIN, COOKIE, EMAIL, PASSWORD, PATIENCE, Service, Site, USER, at, expect_plain,
     expect_problem, log_in,
@@ -273,6 +275,12 @@ async fn codes_are_not_guessed(site: &Site) {
         async move { give(&mut client, &token, "000000").await.status }
     });
     assert_eq!(join_all(guesses).await, [401; 5]);
+    let guess = async || {
+        let token = pending(&mut client).await;
+        give(&mut client, &token, "000000").await
+    };
+    expect_problem(&guess_until_refused(guess).await, 429, &[]);
+    wait_for_long(site, &Budget::of_second_factor(&EMAIL.parse().unwrap()));
     let token = pending(&mut client).await;
     let refused = give(&mut client, &token, &app.next()).await;
     expect_problem(&refused, 429, &[]);
