@@ -1,13 +1,12 @@
 //! What happens to sessions, counted for Prometheus.
 
-use std::time::Duration;
-
 use serde_json::json;
 use testkit::{Client, signature};
 
 use crate::harness::{
     CHECKIN, COOKIE, EMAIL, SECRET, Service, Site, accepted, at, expect_plain, session_id, until,
 };
+use crate::under_way::UnderWay;
 
 /// How often this happened at a service, as `/metrics` says.
 async fn count(service: &Service, event: &str) -> u64 {
@@ -68,18 +67,18 @@ async fn what_happens_to_sessions_is_counted() {
 #[tokio::test]
 async fn sessions_that_end_under_a_request_are_counted() {
     let site = Site::redis();
-    let auth = site.auth(&["--failed-login-time", "2s"]);
-    let mut al = auth.logged_in().await;
+    let auth = site.auth(&[]);
+    let al = auth.logged_in().await;
     grows_old(&site, &al);
     let session = format!("ncc:session:{}", session_id(&al));
-    // It is answered long after its session is read.
     let login = json!({"email": EMAIL, "password": "wrong"});
-    let end = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        site.redis_cli::<i64>(&["DEL", &session])
-    };
-    let (refused, ended) = tokio::join!(al.post("/login", &login), end);
-    assert_eq!((refused.status, ended), (401, 1), "{}", refused.text());
+    let port = auth.port();
+    let begin = move || UnderWay::post(&al, port, "/login", &login);
+    let request = tokio::task::spawn_blocking(begin).await.unwrap();
+    happened_once(&auth, "loaded").await;
+    assert_eq!(site.redis_cli::<i64>(&["DEL", &session]), 1);
+    let answer = tokio::task::spawn_blocking(|| request.finish()).await.unwrap();
+    assert!(answer.contains("HTTP/1.1 401 "), "{answer}");
     happened_once(&auth, "gone").await;
 }
 
