@@ -12,7 +12,8 @@ use testkit::{Client, Method, signature};
 use testkit::{Proxy, until};
 
 use crate::harness::{
-    CHECKIN, COOKIE, PASSWORD as DEMO_PASSWORD, Service, Site, accepted, expect_plain,
+    CHECKIN, COOKIE, PASSWORD as DEMO_PASSWORD, STORE_TIMEOUT, Service, Site, accepted,
+    expect_plain,
 };
 
 const NAME: &str = "Evangelina";
@@ -302,7 +303,7 @@ impl LateDeletion {
         let site = Site::redis();
         let proxy = Proxy::start(site.server().port());
         let store = format!("redis://127.0.0.1:{}", proxy.port());
-        let service = site.auth(&["--store", &store, "--store-timeout", "300ms"]);
+        let service = site.auth(&["--store", &store, "--store-timeout", STORE_TIMEOUT]);
         let mut al = service.logged_in().await;
         // Redis knows the script from now on.
         assert_eq!(site.run("users", &["delete", "78"]).code, 0);

@@ -24,6 +24,9 @@ pub(crate) const SECRET: &str = "one secret for all of the services";
 pub(crate) const COOKIE: &str = "checkinapp";
 pub(crate) const CHECKIN: &str = "/api/checkin";
 
+/// The time of a command in a test that waits until one times out. No other command takes so long on a busy machine.
+pub(crate) const STORE_TIMEOUT: &str = "3s";
+
 /// Of a Redis cluster.
 const SLOTS: u32 = 16_384;
 

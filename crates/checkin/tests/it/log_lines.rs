@@ -4,7 +4,8 @@ use serde_json::Value;
 use testkit::Stream;
 
 use crate::harness::{
-    CHECKIN, COOKIE, EMAIL, PASSWORD, PATIENCE, Site, accepted, at, expect_plain, log_in,
+    CHECKIN, COOKIE, EMAIL, PASSWORD, PATIENCE, STORE_TIMEOUT, Site, accepted, at, expect_plain,
+    log_in,
 };
 
 /// The lines that are JSON; `up` also prints the addresses of its services.
@@ -57,7 +58,7 @@ async fn each_line_has_its_service_and_the_version() {
 async fn a_processor_and_the_process_have_their_names() {
     let site = Site::redis();
     site.redis_cli::<()>(&["XADD", "ncc:checkins", "*", "userId", "x"]);
-    let mut up = site.up(&["--log-format", "json", "--store-timeout", "100ms"]).0;
+    let mut up = site.up(&["--log-format", "json", "--store-timeout", STORE_TIMEOUT]).0;
     let dead = up.wait_for_line("entries of the log cannot be applied", PATIENCE);
     let dead: Value = serde_json::from_str(&dead).unwrap();
     assert_eq!(dead["service"], "processor", "{dead}");

@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 
 use testkit::{Client, Method, Program, Response};
 
-use crate::harness::{CHECKIN, PATIENCE, Site, accepted, at, expect_plain, log_in, until};
+use crate::harness::{
+    CHECKIN, PATIENCE, STORE_TIMEOUT, Site, accepted, at, expect_plain, log_in, until,
+};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -192,9 +194,8 @@ pub(crate) fn value(metrics: &Response, sample: &str) -> f64 {
 #[tokio::test]
 async fn an_outage_of_the_store_is_counted() {
     let site = Site::redis();
-    // Nothing times out only because the machine is busy.
     let (up, mut auth, mut receiver) =
-        site.up(&["--metrics-listen", "127.0.0.1:0", "--store-timeout", "3s"]);
+        site.up(&["--metrics-listen", "127.0.0.1:0", "--store-timeout", STORE_TIMEOUT]);
     let mut all = Client::new(metrics_port(&up));
     expect_plain(&log_in(&mut auth).await, 200, "OK");
     *receiver.jar_mut() = auth.jar().clone();

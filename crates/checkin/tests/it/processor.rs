@@ -10,7 +10,8 @@ use testkit::Proxy;
 use testkit::{Client, Program, until, wait_until};
 
 use crate::harness::{
-    CHECKIN, PATIENCE, Service, Site, USER, accepted, at, expect_problem, retry_after,
+    CHECKIN, PATIENCE, STORE_TIMEOUT, Service, Site, USER, accepted, at, expect_problem,
+    retry_after,
 };
 #[cfg(feature = "external-tests")]
 use crate::metrics::{metrics_port, value};
@@ -117,9 +118,8 @@ async fn a_command_that_is_late_costs_no_lease() {
     let proxy = Proxy::start(site.server().port());
     let store = format!("redis://127.0.0.1:{}", proxy.port());
     let receiver = site.receiver(&ANYBODY);
-    let options =
-        ["--store", &store, "--store-timeout", "300ms", "--metrics-listen", "127.0.0.1:0"];
-    let processor = site.processor(&options);
+    let options = ["--store", &store, "--store-timeout", STORE_TIMEOUT, "--lease", "1m"];
+    let processor = site.processor(&[&options[..], &["--metrics-listen", "127.0.0.1:0"]].concat());
     let mut metrics = Client::new(metrics_port(&processor));
     // The server knows the scripts from now on.
     many(&receiver, 1..=1).await;

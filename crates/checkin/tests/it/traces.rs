@@ -13,7 +13,10 @@ use prost::Message as _;
 use serde_json::json;
 use testkit::{Client, Method};
 
-use crate::harness::{CHECKIN, EMAIL, PASSWORD, Service, Site, accepted, at, session_id, until};
+use crate::harness::{
+    CHECKIN, EMAIL, PASSWORD, STORE_TIMEOUT, Service, Site, accepted, at, expect_plain, log_in,
+    session_id, until,
+};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -177,8 +180,8 @@ async fn batches_and_failures_are_spans() {
     // OpenTelemetry's own variable.
     site.variables = vec![("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)];
     let (mut up, mut auth, mut receiver) =
-        site.up(&["--store-timeout", "100ms", "--log-format", "json"]);
-    crate::harness::log_in(&mut auth).await;
+        site.up(&["--store-timeout", STORE_TIMEOUT, "--log-format", "json"]);
+    expect_plain(&log_in(&mut auth).await, 200, "OK");
     *receiver.jar_mut() = auth.jar().clone();
     accepted(&receiver.post(CHECKIN, &at(2, 5)).await);
     let (resource, batch) = collector.span("a batch", |span| span.name == "apply batch").await;
