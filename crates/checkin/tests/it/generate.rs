@@ -85,10 +85,10 @@ fn a_receiver_that_was_killed_loses_nothing(site: &Site) {
     let auth = site.auth(&[]);
     let mut receiver = site.receiver(&["--duplicate-window", "0"]);
     let before = stored(site);
-    let program = generate(site, &auth, &receiver, &["--rate", "50", "--duration", "4s"]);
+    // To look at what is stored takes a busy machine a second and more.
+    let program = generate(site, &auth, &receiver, &["--rate", "50", "--duration", "8s"]);
     program.wait_for_line("seed ", PATIENCE);
-    let half = before + 60;
-    wait_until("half of them are stored", || stored(site) >= half);
+    wait_until("some of them are stored", || stored(site) > before);
     receiver.program.kill();
     // An outage of half a second.
     std::thread::sleep(Duration::from_millis(500));
@@ -96,9 +96,9 @@ fn a_receiver_that_was_killed_loses_nothing(site: &Site) {
     let _restarted = site.receiver(&["--listen", &address, "--duplicate-window", "0"]);
     let ended = Ended::of(program);
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
-    assert_eq!(counted(&ended, "accepted"), 200);
+    assert_eq!(counted(&ended, "accepted"), 400);
     assert!(counted(&ended, "retries") > 0, "{}", ended.stdout);
-    assert_eq!(stored(site) - before, 200, "each once");
+    assert_eq!(stored(site) - before, 400, "each once");
 }
 
 #[test]
@@ -175,9 +175,10 @@ fn a_service_that_stands_still_shows_in_the_latencies() {
     receiver.program.signal(Signal::SIGCONT);
     let ended = Ended::of(program);
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
-    // Of the 150, some hundred came due while it stood still: half of all waited for long.
-    let median = ended.stdout.split("p50 ").nth(1).and_then(|rest| rest.split('.').next());
-    assert!(median.unwrap().parse::<u64>().unwrap() > 200, "{}", ended.stdout);
+    // Of the 150, some hundred came due while it stood still, or fewer, if this test was late. One request at a time would
+    // be one that waited.
+    let slow = ended.stdout.rsplit("p90 ").next().and_then(|rest| rest.split('.').next());
+    assert!(slow.unwrap().parse::<u64>().unwrap() > 200, "{}", ended.stdout);
 }
 
 #[test]
