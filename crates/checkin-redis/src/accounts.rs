@@ -1,11 +1,11 @@
 //! Writing accounts, so that no two have the same id or the same address.
 //!
-//! An account and the index of addresses lie in different slots, so no script can write both. First
-//! the address is claimed. A marker with a time to live says that its user will be written. Then the
-//! user is written, and the claim is settled. If a writer dies in between, it leaves a claim without a
-//! user, and the next writer of this address takes the claim over. If a writer was suspended for longer
-//! than its marker lived, it finds at the end that the address belongs to another user, and deletes its
-//! own user again.
+//! An account and the index of addresses lie in different slots, so no script can write both. First the time is read
+//! where the user will be written. Then the address is claimed. A marker with a time to live says that its user will be
+//! written. Then the user is written, unless so much time has passed that the marker may be gone, and the claim is
+//! settled. If a writer dies in between, or its command is carried out too late, it leaves a claim without a user, and
+//! the next writer of this address takes the claim over: no user can be written for it any more. If a fail-over lost
+//! the claim, the writer may find at the end that the address belongs to another user, and deletes its own user again.
 
 use checkin_domain::{Email, MAX_SAFE_INTEGER, User, UserId};
 use checkin_storage::{Admitted, Credentials, NewEpoch, NewUser, Result, Search, StorageError};
@@ -17,6 +17,10 @@ use crate::reply::{array, indexed_id, number, text};
 /// How long an address stays claimed by a writer that does not settle the claim. This is far longer
 /// than the commands in between take, and short enough for a person to try again.
 const CLAIM_MS: &str = "10000";
+
+/// How long after it began a writer may write its user. This is shorter than the claim, which begins later, because the
+/// two times may be those of different servers.
+const OPEN_MS: i64 = 9_000;
 
 /// How often a change is made again that was not made because a search for its account had begun. Between two searches
 /// the process that searches rests for a second.
@@ -40,16 +44,17 @@ impl Accounts<'_> {
     /// Writes an account with the id that it has.
     pub(crate) async fn open(&self, user: &User) -> Result<Opened> {
         let key = self.0.keys.user(user.id);
-        if self.0.exists(&key).await? {
-            return Ok(Opened::IdTaken);
-        }
+        let begin = match self.0.run(&self.0.scripts.time_if_absent, &[&key], &[]).await? {
+            Reply::Nil => return Ok(Opened::IdTaken),
+            time => number(time)?,
+        };
         if let Some(owner) = self.claim_email(user).await? {
             return Ok(Opened::EmailTaken(owner));
         }
         // Added before the user is written, so that no user is missing from the list.
         let id = user.id.to_string();
         self.0.call(&["ZADD", &self.0.keys.user_ids(), &id, &id]).await?;
-        if !self.create(user).await? {
+        if !self.create(user, begin + OPEN_MS).await? {
             return Ok(Opened::IdTakenAfterClaim);
         }
         match self.settle_email(user).await? {
@@ -62,21 +67,24 @@ impl Accounts<'_> {
         }
     }
 
-    /// Creates the hash of an account. Returns false and changes nothing if it exists.
+    /// Creates the hash of an account until this time of its server. Returns false and changes nothing if it exists.
     ///
     /// The first epoch is read after the address was claimed. An account that had the address before raised
     /// it before it freed the address.
-    async fn create(&self, user: &User) -> Result<bool> {
+    async fn create(&self, user: &User, until_ms: i64) -> Result<bool> {
         let first_epoch = match self.0.call(&["GET", &self.0.keys.first_epoch()]).await? {
             Reply::Nil => "0".to_owned(),
             epoch => text(epoch)?,
         };
-        let fields = fields(user);
+        let (fields, until) = (fields(user), until_ms.to_string());
         let words = fields.iter().flat_map(|(name, value)| [*name, value.as_str()]);
-        let words: Vec<&str> = [first_epoch.as_str()].into_iter().chain(words).collect();
+        let words: Vec<&str> = [until.as_str(), &first_epoch].into_iter().chain(words).collect();
         let keys = self.0.keys.of_account(user.id);
         let keys = keys.each_ref().map(String::as_str);
-        number(self.0.run(&self.0.scripts.open_account, &keys, &words).await?).map(|made| made == 1)
+        match self.0.run(&self.0.scripts.open_account, &keys, &words).await? {
+            Reply::Nil => Err(StorageError::new("opening the account took too long")),
+            made => number(made).map(|made| made == 1),
+        }
     }
 
     /// Erases the personal data of a deleted account. Returns false if it is not deleted.

@@ -99,6 +99,9 @@ mod window;
 
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
+mod account_tests;
+#[cfg(feature = "external-tests")]
+#[cfg(test)]
 mod append_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub(crate) struct Scripts {
     pub(crate) change_account: Script,
     pub(crate) change_second_factor: Script,
     pub(crate) erase_account: Script,
+    pub(crate) time_if_absent: Script,
     pub(crate) open_account: Script,
     pub(crate) add_search: Script,
     pub(crate) due_searches: Script,
@@ -217,6 +218,10 @@ impl Default for Scripts {
             erase_account: Script::named(
                 "erase_account",
                 include_str!("scripts/erase_account.lua"),
+            ),
+            time_if_absent: Script::named(
+                "time_if_absent",
+                include_str!("scripts/time_if_absent.lua"),
             ),
             open_account: Script::named("open_account", include_str!("scripts/open_account.lua")),
             add_search: Script::named("add_search", include_str!("scripts/add_search.lua")),
