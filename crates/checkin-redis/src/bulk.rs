@@ -10,6 +10,7 @@ use redis_link::Reply;
 
 use crate::accounts::{Accounts, Opened};
 use crate::connection::{Connection, at_once};
+use crate::history::Histories;
 use crate::info::is_cluster;
 use crate::lists::Lists;
 use crate::private::Private;
@@ -206,10 +207,10 @@ impl Bulk<'_> {
 
     /// Returns whether this check-in is already applied. It may have left the log.
     async fn is_in_history(&self, checkin: &Checkin) -> Result<bool> {
-        let (key, time) = (self.0.keys.user_history(checkin.user), checkin.time_ms.to_string());
-        let found = texts(self.0.call(&["ZRANGEBYSCORE", &key, &time, &time]).await?)?;
+        let key = self.0.keys.user_history(checkin.user);
         let content = format!(" {} {}", checkin.location, checkin.stars);
-        Ok(found.iter().any(|member| member.ends_with(&content)))
+        let is_same = |member: &str| member.ends_with(&content);
+        Ok(Histories(self.0).find_at(&key, checkin.time_ms, is_same).await?.is_some())
     }
 
     /// Returns those of the ids whose keys exist.

@@ -1,4 +1,6 @@
-//! Histories in Redis: sorted sets of `<id> <location or user> <stars>` by time.
+//! Histories in Redis: sorted sets of `<id> <location or user> <stars>` by time. Redis sorts check-ins of the same
+//! millisecond by the text of their ids, and so do the pages: imports may put very many into one millisecond, of which a
+//! page can only be found in this order.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,7 +14,7 @@ use redis_link::Reply;
 
 use crate::RedisStorage;
 use crate::connection::{Connection, at_once};
-use crate::reply::{array, scored, text};
+use crate::reply::{array, scored, text, texts};
 
 /// Maximum number of members in one request.
 pub(crate) const PAGE: usize = 1000;
@@ -41,7 +43,8 @@ impl History for RedisStorage {
         }
         if !private.is_empty() {
             checkins.extend(histories.with_comments(private).await?);
-            checkins.sort_by_key(|checkin| Reverse(HistoryPosition::from(checkin)));
+            // As Redis sorts them.
+            checkins.sort_by_cached_key(|it| Reverse((it.time_ms, it.id.to_string())));
             checkins.truncate(limit);
         }
         Ok(checkins)
@@ -92,10 +95,6 @@ impl Member {
         let Self { time_ms, id, stars, .. } = *self;
         Checkin { id, time_ms, user, location, stars, comment: None, is_private: false }
     }
-
-    fn position(&self) -> HistoryPosition {
-        HistoryPosition { time_ms: self.time_ms, id: self.id }
-    }
 }
 
 impl fmt::Display for Member {
@@ -116,31 +115,32 @@ impl Histories<'_> {
         limit: usize,
         read: impl Fn(Member) -> Option<Checkin> + Send,
     ) -> Result<Vec<Checkin>> {
-        // Redis sorts members of the same millisecond as text. The few that have the cursor's time are
-        // read separately and sorted here.
+        let mut position = after.map(|after| (after.id.to_string(), after.time_ms.to_string()));
         let mut members = Vec::new();
-        let mut highest = "+inf".to_owned();
-        if let Some(after) = after {
-            members = self.at(key, after.time_ms).await?;
-            members.retain(|member| member.position() < after);
-            highest = format!("({}", after.time_ms);
-        }
         while members.len() < limit {
-            let count = PAGE.min(limit - members.len()).to_string();
-            let range =
-                ["ZREVRANGEBYSCORE", key, &highest, "-inf", "WITHSCORES", "LIMIT", "0", &count];
-            let page = read_members(self.0.call(&range).await?)?;
-            let Some(last) = page.last().map(|member| member.time_ms) else {
+            let count = PAGE.min(limit - members.len());
+            let page = self.page(key, position.as_ref(), count).await?;
+            members.extend(page.iter().filter_map(|(member, score)| Member::read(member, score)));
+            if page.len() < count {
                 break;
-            };
-            // Reads all of the last millisecond; otherwise the next page would miss some.
-            members.extend(page.into_iter().filter(|member| member.time_ms != last));
-            members.extend(self.at(key, last).await?);
-            highest = format!("({last}");
+            }
+            position = page.into_iter().next_back();
         }
-        members.sort_by_key(|member| Reverse(member.position()));
-        members.truncate(limit);
         Ok(members.into_iter().filter_map(read).collect())
+    }
+
+    /// Returns the members after a position, latest first, with their scores. The position is a member, or a text that
+    /// is compared with members, and its score.
+    async fn page(
+        &self,
+        key: &str,
+        position: Option<&(String, String)>,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>> {
+        let limit = limit.to_string();
+        let position = position.into_iter().flat_map(|(member, score)| [&**score, member]);
+        let words: Vec<&str> = ["desc", &limit].into_iter().chain(position).collect();
+        scored(self.0.run(&self.0.scripts.page, &[key], &words).await?)
     }
 
     /// Adds the comments, which lie beside the histories of the users.
@@ -171,10 +171,33 @@ impl Histories<'_> {
         Ok(checkins)
     }
 
-    /// Returns the members of one millisecond.
-    pub(crate) async fn at(&self, key: &str, time_ms: u64) -> Result<Vec<Member>> {
-        let time = time_ms.to_string();
-        read_members(self.0.call(&["ZRANGEBYSCORE", key, &time, &time, "WITHSCORES"]).await?)
+    /// Returns a wanted member of one millisecond, which is read in pages: imports may have put very many into it.
+    pub(crate) async fn find_at(
+        &self,
+        key: &str,
+        time_ms: u64,
+        is_wanted: impl Fn(&str) -> bool + Send + Sync,
+    ) -> Result<Option<Member>> {
+        let (time, count, mut skipped) = (time_ms.to_string(), PAGE.to_string(), 0);
+        loop {
+            let offset = skipped.to_string();
+            let range = ["ZRANGEBYSCORE", key, &time, &time, "LIMIT", &offset, &count];
+            let page = texts(self.0.call(&range).await?)?;
+            if let Some(found) = page.iter().find(|member| is_wanted(member)) {
+                return Ok(Member::read(found, &time));
+            }
+            if page.len() < PAGE {
+                return Ok(None);
+            }
+            skipped += PAGE;
+        }
+    }
+
+    /// Returns whether the history of a user has a check-in at this location and time, of any rating.
+    pub(crate) async fn has_visit(&self, key: &str, checkin: &Checkin) -> Result<bool> {
+        let location = checkin.location.to_string();
+        let is_there = |member: &str| member.split(' ').nth(1) == Some(&location);
+        Ok(self.find_at(key, checkin.time_ms, is_there).await?.is_some())
     }
 
     /// Returns a page of the members before a time, oldest first, after the first `skipped` ones.

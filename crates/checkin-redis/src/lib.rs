@@ -114,6 +114,9 @@ mod cluster_tests;
 mod directory_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]
+mod history_tests;
+#[cfg(feature = "external-tests")]
+#[cfg(test)]
 mod log_tests;
 #[cfg(feature = "external-tests")]
 #[cfg(test)]

@@ -13,7 +13,7 @@ const LOG: &[ServiceKind] = &[Receiver, Processor, Api];
 
 /// The commands that the program uses, also in its scripts, each with arguments that Redis accepts, and the
 /// services that need it. `K` is a key. `checkin up`, the doctor and the commands need all of them.
-const COMMANDS: [(&str, &[ServiceKind]); 52] = [
+const COMMANDS: [(&str, &[ServiceKind]); 51] = [
     ("CLIENT TRACKING OFF", ALL),
     ("DEL K", ALL),
     ("EVAL '' 0", ALL),
@@ -63,7 +63,6 @@ const COMMANDS: [(&str, &[ServiceKind]); 52] = [
     ("ZREM K m", ALL),
     ("ZREMRANGEBYSCORE K 0 1", &[Auth, Processor]),
     ("ZREVRANGE K 0 1", READERS),
-    ("ZREVRANGEBYSCORE K 1 0", &[Api]),
     ("ZSCAN K 0", &[Auth, Receiver, Processor]),
     ("ZSCORE K m", ALL),
 ];

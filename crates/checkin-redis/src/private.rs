@@ -11,7 +11,7 @@ use crate::connection::{Connection, at_once};
 use crate::fault::failed;
 use crate::history::{Histories, Member};
 use crate::keys::IdempotencyKey;
-use crate::reply::{array, number, text, texts, unexpected};
+use crate::reply::{array, number, text, unexpected};
 use crate::retention::horizon_ms;
 
 /// Maximum number of check-ins in one run of a script, during which Redis does nothing else.
@@ -161,10 +161,8 @@ impl Private<'_> {
 
     /// Returns whether the user has a private check-in at this location and time, of any rating, or retracted it.
     pub(crate) async fn has_visited(&self, checkin: &Checkin) -> Result<bool> {
-        let (key, time) = (self.0.keys.private_history(checkin.user), checkin.time_ms.to_string());
-        let found = texts(self.0.call(&["ZRANGEBYSCORE", &key, &time, &time]).await?)?;
-        let location = checkin.location.to_string();
-        let is_there = found.iter().any(|member| member.split(' ').nth(1) == Some(&location));
+        let key = self.0.keys.private_history(checkin.user);
+        let is_there = Histories(self.0).has_visit(&key, checkin).await?;
         Ok(is_there || self.was_retracted(checkin.user, checkin.id).await?)
     }
 

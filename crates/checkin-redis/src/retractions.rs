@@ -200,18 +200,18 @@ fn read(text: &str) -> Option<Checkin> {
 impl Histories<'_> {
     /// Looks for a check-in in a history. Its time is mostly that of its id.
     pub(crate) async fn find(&self, key: &str, id: CheckinId) -> Result<Option<Member>> {
+        let own = format!("{id} ");
+        if let Some(found) = self.find_at(key, id.ms, |member| member.starts_with(&own)).await? {
+            return Ok(Some(found));
+        }
         let mut cursor = "0".to_owned();
-        let mut members = self.at(key, id.ms).await?;
         loop {
-            if let Some(found) = members.into_iter().find(|member| member.id == id) {
-                return Ok(Some(found));
+            let members;
+            (members, cursor) = self.scan(key, &cursor).await?;
+            let found = members.into_iter().find(|member| member.id == id);
+            if found.is_some() || cursor == "0" {
+                return Ok(found);
             }
-            (members, cursor) = match self.scan(key, &cursor).await? {
-                (members, cursor) if cursor == "0" => {
-                    return Ok(members.into_iter().find(|member| member.id == id));
-                }
-                step => step,
-            };
         }
     }
 }

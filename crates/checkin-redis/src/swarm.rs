@@ -15,8 +15,9 @@ use redis_link::Reply;
 use crate::RedisStorage;
 use crate::bulk::Bulk;
 use crate::connection::{Connection, at_once};
+use crate::history::Histories;
 use crate::private::Private;
-use crate::reply::{array, indexed_id, number, text, texts, unexpected};
+use crate::reply::{array, indexed_id, number, text, unexpected};
 
 /// Maximum number of venues or visits in one command, during which Redis does nothing else.
 const PAGE: usize = 500;
@@ -165,7 +166,8 @@ impl Swarm<'_> {
     /// Looks for a check-in of the log. Returns by how many milliseconds later it must be stored, or `None` if it is
     /// stored. Then it gets the Swarm id.
     async fn find(&self, checkin: &Checkin, swarm_id: Option<&str>) -> Result<Option<u64>> {
-        let counted = match self.has_visited(checkin).await? {
+        let history = self.0.keys.user_history(checkin.user);
+        let counted = match Histories(self.0).has_visit(&history, checkin).await? {
             true => "1",
             false => "0",
         };
@@ -190,14 +192,6 @@ impl Swarm<'_> {
         let key = self.0.keys.swarm_visits(self.0.keys.partition_of(user));
         let member = format!("id {user} {id}");
         Ok(number(self.0.call(&["SISMEMBER", &key, &member]).await?)? == 1)
-    }
-
-    /// Returns whether the user's history has a check-in at this location and time, of any rating.
-    async fn has_visited(&self, checkin: &Checkin) -> Result<bool> {
-        let (key, time) = (self.0.keys.user_history(checkin.user), checkin.time_ms.to_string());
-        let found = texts(self.0.call(&["ZRANGEBYSCORE", &key, &time, &time]).await?)?;
-        let location = checkin.location.to_string();
-        Ok(found.iter().any(|member| member.split(' ').nth(1) == Some(&location)))
     }
 
     async fn keep_visit(&self, visit: &Visit, checkin: Checkin) -> Result<()> {

@@ -6,7 +6,8 @@ use crate::Result;
 use checkin_domain::{Checkin, CheckinId, LocationId, UserId};
 
 /// The histories: the applied check-ins of each user and of each location. They are kept when the log is
-/// trimmed, with the comments.
+/// trimmed, with the comments. Check-ins of the same millisecond have an order that does not change, and that is not the
+/// same on every store.
 #[async_trait]
 pub trait History: Send + Sync {
     /// Returns a user's check-ins after `after`, latest first, at most `limit`. This is for the eyes of the
@@ -32,7 +33,7 @@ pub trait History: Send + Sync {
 pub struct HistoryPosition {
     /// Milliseconds since 1970.
     pub time_ms: u64,
-    /// Orders check-ins of the same time.
+    /// Distinguishes check-ins of the same time.
     pub id: CheckinId,
 }
 

@@ -1,5 +1,6 @@
 //! Applying the entries of the log, each exactly once.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -346,7 +347,7 @@ pub async fn histories_are_read_in_pages(subject: StoreUnderTest) {
     people_and_locations(storage, 3, 2).await;
     let mut entries = Vec::new();
     for number in 0..25_u64 {
-        // Several check-ins in the same millisecond.
+        // Several check-ins in the same millisecond, in an order of the store's own.
         let id = format!("{}-{}", 1000 + number / 10, number % 10 * 7);
         entries.push(checkin(&id, number % 3 + 1, number % 2 + 1));
     }
@@ -364,11 +365,16 @@ pub async fn histories_are_read_in_pages(subject: StoreUnderTest) {
             after = Some(HistoryPosition::from(last));
             read.extend(page);
         }
-        let wanted = entries.iter().rev().filter(|checkin| checkin.location == location_id(1));
+        let all = storage.of_location(location_id(1), None, 50).await.unwrap();
+        assert_eq!(read, all, "{limit}");
+        assert!(read.is_sorted_by_key(|checkin| Reverse(checkin.time_ms)));
+        read.sort_by_key(|checkin| checkin.id);
+        let wanted = entries.iter().filter(|checkin| checkin.location == location_id(1));
         assert_eq!(read, wanted.cloned().collect::<Vec<_>>(), "{limit}");
     }
-    let of_user = storage.of_user(user_id(2), None, 50).await.unwrap();
-    let wanted = entries.iter().rev().filter(|checkin| checkin.user == user_id(2));
+    let mut of_user = storage.of_user(user_id(2), None, 50).await.unwrap();
+    of_user.sort_by_key(|checkin| checkin.id);
+    let wanted = entries.iter().filter(|checkin| checkin.user == user_id(2));
     assert_eq!(of_user, wanted.cloned().collect::<Vec<_>>());
     assert_eq!(storage.of_user(user_id(9), None, 50).await.unwrap(), []);
 }

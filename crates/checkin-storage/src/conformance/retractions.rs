@@ -45,7 +45,8 @@ async fn expect(storage: &dyn Storage, checkins: &[Checkin]) {
     for user in &users {
         let own = checkins.iter().filter(|checkin| checkin.user == user.id);
         let mut own: Vec<Checkin> = own.cloned().collect();
-        own.sort_by_key(|checkin| std::cmp::Reverse((checkin.time_ms, checkin.id)));
+        let by_time = |checkin: &Checkin| std::cmp::Reverse((checkin.time_ms, checkin.id));
+        own.sort_by_key(by_time);
         let last = own.first();
         assert_eq!(user.num_checkins, own.len() as u64, "user {}", user.id);
         assert_eq!(user.last_checkin, last.map(|last| last.time_ms), "user {}", user.id);
@@ -55,7 +56,9 @@ async fn expect(storage: &dyn Storage, checkins: &[Checkin]) {
         let is_right =
             places.contains(&user.last_seen_at) || (own.is_empty() && user.last_seen_at.is_none());
         assert!(is_right, "user {}: {:?}, and not in {places:?}", user.id, user.last_seen_at);
-        assert_eq!(storage.of_user(user.id, None, 99).await.unwrap(), own);
+        let mut history = storage.of_user(user.id, None, 99).await.unwrap();
+        history.sort_by_key(by_time);
+        assert_eq!(history, own);
         top.extend(last.map(|_| (own.len() as u64, user.id.get())));
         recent.extend(last.map(|last| (last.time_ms, user.id.get())));
     }

@@ -185,12 +185,12 @@ fn an_export_that_fails_leaves_the_file_as_it_was() {
     fs::write(&path, "the last export").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let into = ["--user", AL, "--output", path.to_str().unwrap()];
-    site.redis_cli::<()>(&["ACL", "SETUSER", "default", "-zrevrangebyscore"]);
+    site.redis_cli::<()>(&["ACL", "SETUSER", "default", "-zrevrange"]);
     let failed = site.run("export", &into);
     assert!(failed.code == 1 && failed.stderr.contains("al.json: cannot read"), "{failed:?}");
     assert!(failed.stderr.contains(&site.store), "{}", failed.stderr);
     assert_eq!(fs::read_to_string(&path).unwrap(), "the last export");
-    site.redis_cli::<()>(&["ACL", "SETUSER", "default", "+zrevrangebyscore"]);
+    site.redis_cli::<()>(&["ACL", "SETUSER", "default", "+zrevrange"]);
     assert_eq!(site.run("export", &into).code, 0);
     assert_eq!(fs::read_to_string(&path).unwrap(), export(&site, &[]));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);

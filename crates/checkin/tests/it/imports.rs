@@ -1,10 +1,12 @@
 //! Check-ins out of tables and out of the export of another service.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
+use testkit::Client;
 
-use crate::harness::{Ended, Site, USER};
+use crate::harness::{CHECKIN, Ended, Site, USER};
 
 /// Writes a file beside the store, and loads it.
 fn load(site: &Site, file: &str, text: &str, flags: &[&str]) -> Ended {
@@ -434,4 +436,81 @@ async fn the_demo_counts_once(site: &Site) {
     assert_eq!(session["user"]["numCheckins"], al.num_checkins);
     assert_eq!(session["user"]["lastCheckin"], al.last_checkin.unwrap());
     assert_eq!(session["user"]["lastSeenAt"], al.last_seen_at.unwrap().get());
+}
+
+/// Of one user, at the same millisecond, more than the stores read at once.
+const CROWD: u64 = 2_500;
+
+fn crowd() -> String {
+    let ids = 10_001..10_001 + CROWD / 5;
+    let place = |id: u64| json!({"id": id, "name": "X", "category": "cafe", "location": "0,0"});
+    let visit = |n: u64| {
+        json!({"id": format!("1609602085397-{n}"), "userId": USER, "locationId": 10_001 + n / 5,
+               "starRating": n % 5})
+    };
+    let places: Vec<Value> = ids.map(place).collect();
+    json!({"locations": places, "checkins": (0..CROWD).map(visit).collect::<Vec<_>>()}).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_checkins_of_one_millisecond_are_shown_on_sqlite() {
+    many_checkins_of_one_millisecond_are_shown(&Site::sqlite()).await;
+}
+
+#[cfg(feature = "external-tests")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_checkins_of_one_millisecond_are_shown_on_redis() {
+    many_checkins_of_one_millisecond_are_shown(&Site::redis()).await;
+}
+
+async fn many_checkins_of_one_millisecond_are_shown(site: &Site) {
+    says(&load(site, "crowd.json", &crowd(), &[]), &format!("check-ins: {CROWD} loaded"));
+    site.count_all();
+    let again = load(site, "crowd.json", &crowd(), &[]);
+    says(&again, &format!("check-ins: 0 loaded, {CROWD} there already"));
+    let console = site.console(&[]);
+    let mut al = console.logged_in().await;
+
+    let ids = history(&mut al).await;
+    let different: BTreeSet<&String> = ids.iter().collect();
+    assert!(ids.len() as u64 > CROWD && different.len() == ids.len(), "{}", ids.len());
+    let export = site.run("export", &["--user", &USER.to_string()]).stdout;
+    let export: Value = serde_json::from_str(&export).unwrap();
+    assert_eq!(export["checkins"].as_array().unwrap().len(), ids.len());
+    let statistics = al.get("/api/user/77/statistics").await.json();
+    assert_eq!(statistics["numCheckins"], ids.len());
+
+    let (mut path, mut shown) = ("/me".to_owned(), Vec::new());
+    for _ in 0..12 {
+        let page = al.get(&path).await;
+        shown.extend(between(page.text(), "name=\"id\" value=\"").map(str::to_owned));
+        let next = between(page.text(), "href=\"/me?cursor=").next().unwrap();
+        path = format!("/me?cursor={next}");
+    }
+    assert_eq!(shown, ids[..120]);
+
+    let _processor = site.processor(&[]);
+    let deleted = &ids[ids.len() / 2];
+    assert_eq!(al.delete(&format!("{CHECKIN}/{deleted}")).await.status, 204);
+    let rest: Vec<String> = ids.iter().filter(|id| *id != deleted).cloned().collect();
+    testkit::until("it is gone", async || history(&mut al).await == rest).await;
+}
+
+/// Returns the ids of the user's history, read in pages.
+async fn history(al: &mut Client) -> Vec<String> {
+    let (mut ids, mut next) = (Vec::new(), Some("/api/user/77/checkins?limit=100".to_owned()));
+    while let Some(path) = next {
+        let page = al.get(&path).await;
+        let records = page.json();
+        ids.extend(
+            records.as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()),
+        );
+        next = page.header("link").map(|link| between(link, "<").next().unwrap().to_owned());
+    }
+    ids
+}
+
+/// Returns what follows each of these marks, up to the end of the value.
+fn between<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
+    text.split(mark).skip(1).map(|rest| rest.split(['"', '>']).next().unwrap())
 }
