@@ -34,6 +34,9 @@ const RETRY: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_delay(LONGEST_PAUSE)
     .without_max_times();
 
+/// The number of entries in the first batch.
+const FIRST_BATCH: usize = 1000;
+
 /// The maximum number of retractions that are applied after a batch, so that the lease is renewed in time.
 const RETRACTIONS: usize = 100;
 
@@ -217,7 +220,7 @@ impl Processor {
 
     /// Applies the entries of a partition until its lease is lost or released.
     async fn work(&self, lease: &Lease, released: &CancellationToken) {
-        let size = BatchSize::at_most(self.settings.batch);
+        let size = BatchSize::between(FIRST_BATCH, self.settings.batch);
         let (mut reading, mut pauses) = (Reading { size, ahead: None }, RETRY.build());
         while !released.is_cancelled() {
             let step = match self.step(lease, &mut reading).await {
