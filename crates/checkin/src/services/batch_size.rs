@@ -1,4 +1,4 @@
-//! How many entries a processor reads at once.
+//! How many entries a processor reads, and how many retractions it applies, at once.
 
 use std::time::Duration;
 

@@ -37,8 +37,9 @@ const RETRY: ExponentialBuilder = ExponentialBuilder::new()
 /// The number of entries in the first batch.
 const FIRST_BATCH: usize = 1000;
 
-/// The maximum number of retractions that are applied after a batch, so that the lease is renewed in time.
-const RETRACTIONS: usize = 100;
+/// The number of retractions that are applied after a batch at first, and at most, so that the lease is renewed in time.
+/// Each takes some commands, and all of them stay if one fails.
+const RETRACTIONS: (usize, usize) = (10, 100);
 
 /// The settings of the service.
 #[derive(Clone, Debug)]
@@ -221,7 +222,9 @@ impl Processor {
     /// Applies the entries of a partition until its lease is lost or released.
     async fn work(&self, lease: &Lease, released: &CancellationToken) {
         let size = BatchSize::between(FIRST_BATCH, self.settings.batch);
-        let (mut reading, mut pauses) = (Reading { size, ahead: None }, RETRY.build());
+        let retractions = BatchSize::between(RETRACTIONS.0, RETRACTIONS.1);
+        let mut reading = Reading { size, ahead: None, retractions };
+        let mut pauses = RETRY.build();
         while !released.is_cancelled() {
             let step = match self.step(lease, &mut reading).await {
                 Ok(step) => step,
@@ -246,7 +249,8 @@ impl Processor {
     }
 
     /// Applies the next batch, and reads the one after it meanwhile. A batch that could not be read or applied is
-    /// followed by its first half, so that one which takes longer than a request to the store may is not tried for ever.
+    /// followed by its first half, so that one which takes longer than a request to the store may is not tried for ever;
+    /// so are retractions.
     async fn step(&self, lease: &Lease, reading: &mut Reading) -> Result<Step, StorageError> {
         let mut batch = match self.next_batch(lease, reading).await {
             Ok(Some(batch)) => batch,
@@ -257,7 +261,7 @@ impl Processor {
             }
         };
         if batch.entries.is_empty() {
-            let is_idle = self.apply_retractions(lease).await? == 0;
+            let is_idle = self.apply_retractions(lease, reading).await? == 0;
             return Ok(if is_idle { Step::Idle } else { Step::Busy });
         }
         let (count, started) = (batch.entries.len(), Instant::now());
@@ -271,14 +275,24 @@ impl Processor {
             return Err(error);
         }
         self.progress.batches.count(count, took);
-        *reading = Reading { size: reading.size.after(count, took), ahead };
-        self.apply_retractions(lease).await?;
+        (reading.size, reading.ahead) = (reading.size.after(count, took), ahead);
+        self.apply_retractions(lease, reading).await?;
         Ok(Step::Busy)
     }
 
     /// Applies some of the stored retractions. Returns their number.
-    async fn apply_retractions(&self, lease: &Lease) -> Result<usize, StorageError> {
-        self.storage.apply_retractions(lease.part, RETRACTIONS).await
+    async fn apply_retractions(
+        &self,
+        lease: &Lease,
+        reading: &mut Reading,
+    ) -> Result<usize, StorageError> {
+        let (size, started) = (reading.retractions, Instant::now());
+        let applied = self.storage.apply_retractions(lease.part, size.entries()).await;
+        reading.retractions = match applied {
+            Ok(count) => size.after(count, started.elapsed()),
+            Err(_) => size.after_failure(size.entries()),
+        };
+        applied
     }
 
     /// Returns the next batch: the one that was read ahead, if the checkpoint is at its beginning.
@@ -344,6 +358,8 @@ struct Reading {
     size: BatchSize,
     /// The batch that was read while the one before it was applied, or the rest of one that was not applied.
     ahead: Option<Batch>,
+    /// How many retractions are applied at once.
+    retractions: BatchSize,
 }
 
 enum Step {

@@ -164,6 +164,37 @@ async fn a_processor_gets_on_when_a_batch_is_too_large_for_the_network() {
     counted(&site);
 }
 
+/// One command with a hundred retractions needs 4 kB, which takes longer than a command may.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn a_processor_takes_back_what_is_too_much_at_once_for_the_network() {
+    let site = Site::redis();
+    let receiver = site.receiver(&ANYBODY);
+    let mut first = site.processor(&[]);
+    let (mut client, mut paths) = (receiver.client(), Vec::new());
+    for number in 0..100 {
+        let user = number / 10 + 1;
+        let body = json!({"userId": user, "locationId": 2, "starRating": 4});
+        let id = accepted(&client.post(CHECKIN, &body).await);
+        paths.push(format!("{CHECKIN}/{id}?userId={user}"));
+    }
+    counted(&site);
+    assert_eq!(first.stop().code(), Some(0));
+    let proxy = Proxy::start(site.server().port());
+    let store = format!("redis://127.0.0.1:{}", proxy.port());
+    let _processor = site.processor(&["--store", &store, "--store-timeout", "250ms"]);
+    proxy.freeze();
+    for path in paths {
+        assert_eq!(client.delete(&path).await.status, 204);
+    }
+    let waiting = || site.redis_cli::<u64>(&["ZCARD", "{ncc:checkins}:retractions"]);
+    assert_eq!(waiting(), 100);
+    proxy.narrow(15_000);
+    proxy.thaw();
+    wait_until("all are taken back", || waiting() == 0);
+    counted(&site);
+}
+
 /// The lease decides how long the partitions of a processor that died wait, and nothing else.
 #[cfg(feature = "external-tests")]
 #[tokio::test]
