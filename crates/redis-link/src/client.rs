@@ -263,20 +263,52 @@ impl Client {
         keys: &[&[u8]],
         arguments: &[&[u8]],
     ) -> Result<Reply, Error> {
+        let answer = self.invoke((script, keys, arguments), None).await;
+        answer.map_err(|cause| self.error(cause))
+    }
+
+    /// Runs a script, and with it the commands of [`Request::Awaited`] if there are any.
+    ///
+    /// If it runs several times at the same moment on a server that does not have it, one of the runs sends the code and the
+    /// others wait until the server has it: on a slow network, the code of all of them would not arrive in time.
+    pub(crate) async fn invoke(
+        &self,
+        (script, keys, arguments): (&Script, &[&[u8]], &[&[u8]]),
+        awaited: Option<(Words<'_>, Words<'_>)>,
+    ) -> Result<Reply, RedisError> {
         let count = keys.len().to_string();
-        let invoke = |script| invocation(script, &count, keys, arguments);
-        let started = self.observer().started(script.name, 1);
-        let (run, began) = (invoke(("EVALSHA", &script.sha1)), started.began);
-        let answer = match self.redirected(&Request::One(&run), began).await {
+        let started = self.observer().started(script.name, awaited.map_or(1, |_| 3));
+        let began = started.began;
+        let send = async |script| {
+            let run = invocation(script, &count, keys, arguments);
+            match awaited {
+                None => self.redirected(&Request::One(&run), began).await,
+                Some((after, wait)) => {
+                    self.redirected(&Request::Awaited(&[&run, after], wait), began).await
+                }
+            }
+        };
+        let answer = match send(("EVALSHA", &script.sha1)).await {
             // The server did not run it, so sending it again runs it only once.
-            Err(cause) if cause.code() == Some("NOSCRIPT") => {
-                let run = invoke(("EVAL", script.code));
-                let run = async { self.redirected(&Request::One(&run), began).await };
-                self.within_time_since(began, run).await
+            Err(cause) if is_unknown(&cause) => {
+                // Few requests come here, so the others have no room for it.
+                let sent = Box::pin(async {
+                    let turn = script.sending.try_lock();
+                    if turn.is_err() {
+                        drop(script.sending.lock().await);
+                        // On a cluster, another server may have it now.
+                        match send(("EVALSHA", &script.sha1)).await {
+                            Err(cause) if is_unknown(&cause) => {}
+                            sent => return sent,
+                        }
+                    }
+                    send(("EVAL", script.code)).await
+                });
+                self.within_time_since(began, sent).await
             }
             sent => sent,
         };
-        started.answered(answer).map_err(|cause| self.error(cause))
+        started.answered(answer)
     }
 
     /// Returns the replies to a pipeline.
@@ -445,6 +477,11 @@ impl Client {
     pub(crate) fn links(&self) -> &Arc<Links> {
         &self.0.links
     }
+}
+
+/// Returns whether the server does not have a script.
+fn is_unknown(cause: &RedisError) -> bool {
+    cause.code() == Some("NOSCRIPT")
 }
 
 /// Returns whether a node refused a command because its slot is elsewhere.

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::keys::{companion_key, key_in};
 use crate::obstacle::Obstacle;
 use crate::reply::Reply;
-use crate::request::{Request, borrowed, invocation};
+use crate::request::{Request, borrowed};
 use crate::scan::Primaries;
 use crate::script::Script;
 
@@ -90,30 +90,6 @@ impl Client {
 }
 
 impl Client {
-    /// Runs a script and another command, and waits with a third one for what they wrote, all on one
-    /// connection. Returns the replies as in [`Request::outcome`].
-    async fn run_awaited(
-        &self,
-        (script, keys, arguments): (&Script, &[&[u8]], &[&[u8]]),
-        after: &[&[u8]],
-        wait: &[&[u8]],
-    ) -> Result<Vec<Reply>, Error> {
-        let count = keys.len().to_string();
-        let started = self.observer().started(script.name, 3);
-        let began = started.began;
-        let send = async |script| {
-            let run = invocation(script, &count, keys, arguments);
-            self.redirected(&Request::Awaited(&[&run, after], wait), began).await
-        };
-        let answer = match send(("EVALSHA", &script.sha1)).await {
-            Err(cause) if cause.code() == Some("NOSCRIPT") => {
-                self.within_time_since(began, send(("EVAL", script.code))).await
-            }
-            sent => sent,
-        };
-        self.replies(started.answered(answer))
-    }
-
     /// Sends several commands at once, and waits with another one for what they wrote, all on one
     /// connection. Returns the replies as in [`Request::outcome`].
     async fn pipeline_awaited(
@@ -152,9 +128,12 @@ impl Replicated {
         let key = keys.first().copied().unwrap_or_default();
         self.has_enough(key)?;
         let (mark, wait) = waits.commands(key);
-        let run = (script, keys, arguments);
-        let replies = client.run_awaited(run, &borrowed(&mark), &borrowed(&wait)).await?;
-        self.counted(waits, key, replies)?.into_iter().next().ok_or_else(|| no_reply("a script"))
+        let (mark, wait) = (borrowed(&mark), borrowed(&wait));
+        let sent = client.invoke((script, keys, arguments), Some((&mark, &wait))).await;
+        self.counted(waits, key, client.replies(sent)?)?
+            .into_iter()
+            .next()
+            .ok_or_else(|| no_reply("a script"))
     }
 
     /// Sends several commands at once, as [`Client::pipeline`]. The first one must have a key as its

@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use tokio::sync::Mutex;
+
 /// A Lua script that Redis runs atomically; see [`Client::run`](crate::Client::run).
 pub struct Script {
     pub(crate) name: &'static str,
     pub(crate) code: &'static str,
     pub(crate) sha1: String,
+    /// Held by the run that sends the code.
+    pub(crate) sending: Mutex<()>,
 }
 
 impl Script {
@@ -19,7 +23,8 @@ impl Script {
     /// Creates a script with a name under which it is [observed](crate::Client::observe).
     #[must_use]
     pub fn named(name: &'static str, code: &'static str) -> Self {
-        Self { name, code, sha1: redis::Script::new(code).get_hash().to_owned() }
+        let sha1 = redis::Script::new(code).get_hash().to_owned();
+        Self { name, code, sha1, sending: Mutex::default() }
     }
 }
 

@@ -88,6 +88,36 @@ async fn a_script_that_is_sent_again_has_the_time_of_a_command() {
     }
 }
 
+/// The code of all of them would be too much for a slow network.
+#[tokio::test]
+async fn of_many_runs_of_a_new_script_one_sends_its_code() {
+    let server = RedisServer::start();
+    let client = patient(&server.url());
+    let replicated = client.replicated(0, Duration::ZERO).unwrap();
+    let script = Arc::new(Script::new("return ARGV[1]"));
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let (client, replicated, script) = (client.clone(), replicated.clone(), script.clone());
+        tasks.spawn(async move {
+            let own = n.to_string();
+            let arguments: &[&[u8]] = &[own.as_bytes()];
+            let reply = match n % 2 {
+                0 => client.run(&script, &[b"key"], arguments).await,
+                _ => replicated.run(&script, &[b"key"], arguments).await,
+            };
+            assert_eq!(reply.unwrap(), Reply::Bytes(own.into()));
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    let Reply::Bytes(counts) = client.call(&[b"INFO", b"commandstats"]).await.unwrap() else {
+        panic!("a text");
+    };
+    let counts = String::from_utf8_lossy(&counts);
+    assert!(counts.contains("cmdstat_eval:calls=1,"), "{counts}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn requests_of_the_same_moment_are_sent_together_and_each_gets_its_own_reply() {
     // On the worker, which runs a task that was just woken before the others.
