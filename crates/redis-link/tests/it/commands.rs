@@ -88,6 +88,16 @@ async fn a_script_that_is_sent_again_has_the_time_of_a_command() {
     }
 }
 
+/// Everything that a server tells about itself takes longer than a command may.
+#[tokio::test]
+async fn a_server_is_checked_over_a_slow_network() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    proxy.narrow(12_000);
+    let client = Client::open(&format!("redis://127.0.0.1:{}", proxy.port())).unwrap();
+    testkit::until("it is checked", async || client.check().await.is_ok()).await;
+}
+
 /// The code of all of them would be too much for a slow network.
 #[tokio::test]
 async fn of_many_runs_of_a_new_script_one_sends_its_code() {
