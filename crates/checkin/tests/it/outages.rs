@@ -200,13 +200,13 @@ async fn a_check_in_may_take_longer_than_a_command_while_none_times_out() {
     let site = Site::redis();
     let proxy = Proxy::start(site.server().port());
     let store = format!("redis://127.0.0.1:{}", proxy.port());
-    let receiver = site.receiver(&["--no-auth", "--store", &store, "--store-timeout", "2s"]);
+    let receiver = site.receiver(&["--no-auth", "--store", &store, "--store-timeout", "4s"]);
     is_ready(&receiver.client()).await;
-    proxy.delay(400..=400, testkit::random());
+    proxy.delay(700..=700, testkit::random());
     let body = json!({"userId": 1, "locationId": 1, "starRating": 3});
     let began = Instant::now();
     assert_eq!(receiver.client().post("/api/checkin", &body).await.status, 202);
-    assert!(began.elapsed() > Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() > Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 /// An attempt that has been counted cannot be given back.
