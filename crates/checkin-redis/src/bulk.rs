@@ -36,7 +36,7 @@ impl BulkLoad for RedisStorage {
                 return Ok(false);
             }
         }
-        if is_cluster(&self.redis).await {
+        if is_cluster(&self.redis.client).await {
             return Ok(true);
         }
         let users = Bulk(&self.redis).matches(&self.redis.keys.any_user()).await?;

@@ -118,9 +118,9 @@ fn fits(redis: &Connection, found: &str) -> Result<(), Fault> {
 }
 
 async fn engine_of(redis: &Connection) -> Finding {
-    match info(redis, "server").await {
+    match info(&redis.client, "server").await {
         Some(info) if info.engines().next().is_some() => engine(info.engines()),
-        _ => not_reported("server", "redis_version"),
+        _ => not_reported("INFO", "redis_version"),
     }
 }
 

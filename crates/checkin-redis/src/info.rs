@@ -1,15 +1,15 @@
-//! The reply to `INFO`.
+//! What servers report of themselves.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use redis_link::Reply;
+use redis_link::Client;
 
-use crate::connection::Connection;
-use crate::reply::text;
+use crate::reply::{text, texts};
 
-/// One section of `INFO`, of every node that responded.
+/// Sections of `INFO`, of every node that responded.
 pub(crate) struct Info {
-    /// The address of each node of a cluster, or else an empty one, and its section.
+    /// The address of each node of a cluster, or else an empty one, and its sections.
     nodes: Vec<(String, String)>,
 }
 
@@ -25,12 +25,12 @@ impl Info {
         self.nodes().filter_map(Engine::read)
     }
 
-    /// Returns the section of each node.
+    /// Returns the sections of each node.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
         self.addressed_nodes().map(|(_, node)| node)
     }
 
-    /// Returns the address and the section of each node.
+    /// Returns the address and the sections of each node.
     pub(crate) fn addressed_nodes(&self) -> impl Iterator<Item = (&str, Node<'_>)> {
         self.nodes.iter().map(|(address, node)| (address.as_str(), Node(node)))
     }
@@ -41,7 +41,7 @@ impl Info {
     }
 }
 
-/// A section of `INFO` of one node.
+/// Sections of `INFO` of one node, and its settings in the same form.
 #[derive(Clone, Copy)]
 pub(crate) struct Node<'a>(pub(crate) &'a str);
 
@@ -103,24 +103,41 @@ impl fmt::Display for Engine {
     }
 }
 
+/// The settings that the doctor looks at. One command for each: `CONFIG GET` takes several names since Redis 7.0 only.
+const SETTINGS: [&str; 4] =
+    ["appendfsync", "no-appendfsync-on-rewrite", "min-replicas-to-write", "timeout"];
+
 /// Returns a section of `INFO`, or `None` if Redis refuses it: an access list may forbid it.
-pub(crate) async fn info(redis: &Connection, section: &str) -> Option<Info> {
-    let mut nodes = match redis.call(&["INFO", section]).await.ok()? {
-        // A cluster returns addresses and replies alternately.
-        Reply::Array(replies) => {
-            let node =
-                |pair: &[Reply]| Some((text(pair[0].clone()).ok()?, text(pair[1].clone()).ok()?));
-            replies.chunks_exact(2).filter_map(node).collect()
+pub(crate) async fn info(client: &Client, section: &str) -> Option<Info> {
+    let replies = client.call_each(&[b"INFO", section.as_bytes()]).await.ok()?;
+    let node = |(address, reply)| Some((address, text(reply).ok()?));
+    Some(Info { nodes: replies.into_iter().filter_map(node).collect() })
+}
+
+/// Returns what each server reports of itself in these sections of `INFO`, and its settings, as far as they are not
+/// forbidden.
+pub(crate) async fn facts(client: &Client, sections: &[&str]) -> Info {
+    let mut nodes = BTreeMap::<String, String>::new();
+    for section in sections {
+        for (address, fields) in info(client, section).await.into_iter().flat_map(|info| info.nodes)
+        {
+            nodes.entry(address).or_default().push_str(&fields);
         }
-        reply => vec![(String::new(), text(reply).ok()?)],
-    };
-    nodes.sort_unstable();
-    Some(Info { nodes })
+    }
+    for name in SETTINGS {
+        let replies = client.call_each(&[b"CONFIG", b"GET", name.as_bytes()]).await;
+        for (address, reply) in replies.into_iter().flatten() {
+            if let Some(value) = texts(reply).ok().and_then(|mut pair| pair.pop()) {
+                nodes.entry(address).or_default().push_str(&format!("{name}:{value}\r\n"));
+            }
+        }
+    }
+    Info { nodes: nodes.into_iter().collect() }
 }
 
 /// Returns whether `INFO` reports a cluster.
-pub(crate) async fn is_cluster(redis: &Connection) -> bool {
-    let info = info(redis, "cluster").await;
+pub(crate) async fn is_cluster(client: &Client) -> bool {
+    let info = info(client, "cluster").await;
     info.is_some_and(|info| info.values("cluster_enabled").any(|value| value == "1"))
 }
 

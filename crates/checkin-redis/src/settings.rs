@@ -1,18 +1,19 @@
 //! The findings of `checkin doctor` about the settings and the state of the servers.
 //!
-//! They use `INFO`, because `CONFIG` is often forbidden. Each names the command that repairs it;
+//! They use `INFO` as far as it tells, because `CONFIG` is often forbidden. Each names the command that repairs it;
 //! `CONFIG REWRITE` then makes the change permanent.
 
 mod replicas;
+mod sentinels;
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use checkin_storage::Finding;
-use redis_link::Client;
 
 use crate::connection::Connection;
-use crate::info::{Info, Node, info, is_cluster};
-use crate::reply::{array, text, texts};
+use crate::info::{Node, facts, is_cluster};
+use crate::reply::{array, text};
 
 /// The part of its memory limit above which a server is nearly full.
 const NEARLY_FULL_PERCENT: u64 = 80;
@@ -23,41 +24,55 @@ const CLOCK_DIFFERENCE_MS: u64 = 2000;
 
 const NO_EVICTION: &str = "`redis-cli CONFIG SET maxmemory-policy noeviction`, and choose a maxmemory that is never reached";
 
+/// The checks of every master, with the command and the field that each needs.
+const CHECKS: [(Check, &str, &str); 8] = [
+    (eviction, "INFO", "maxmemory_policy"),
+    (memory, "INFO", "used_memory"),
+    (connections, "INFO", "connected_clients"),
+    (idle_connections, "CONFIG GET", "timeout"),
+    (persistence, "INFO", "aof_enabled"),
+    (sync_policy, "CONFIG GET", "appendfsync"),
+    (saving, "INFO", "rdb_last_bgsave_status"),
+    (confirmation, "INFO", "role"),
+];
+
+/// The sections of `INFO` in which their fields are.
+const SECTIONS: [&str; 4] = ["memory", "clients", "persistence", "replication"];
+
 pub(crate) async fn findings(redis: &Connection, wanted: u32) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut inspect = |info: &Option<Info>, section, field, check: Check| {
-        let nodes = info.as_ref().map(|info| {
-            let checked = |(address, node)| Some((address, check(node)?));
-            info.addressed_nodes().filter_map(checked).collect::<Vec<_>>()
-        });
-        match nodes {
-            Some(nodes) if !nodes.is_empty() => findings.extend(worst(nodes)),
-            _ => findings.push(not_reported(section, field)),
-        }
-    };
-    let memory_info = info(redis, "memory").await;
-    inspect(&memory_info, "memory", "maxmemory_policy", eviction);
-    inspect(&memory_info, "memory", "used_memory", memory);
-    let persistence_info = info(redis, "persistence").await;
-    inspect(&persistence_info, "persistence", "aof_enabled", persistence);
-    inspect(&persistence_info, "persistence", "rdb_last_bgsave_status", saving);
-    let replication = info(redis, "replication").await;
+    let facts = facts(&redis.client, &SECTIONS).await;
     // In a cluster, the cluster decides which node is a master.
-    let is_cluster = is_cluster(redis).await;
-    if !is_cluster {
-        inspect(&replication, "replication", "role", role);
+    let is_cluster = is_cluster(&redis.client).await;
+    let sentinels = redis.client.sentinels().await;
+    let has_successors = is_cluster || !sentinels.is_empty();
+    let others: [Option<(Check, &str, &str)>; 2] = [
+        (!is_cluster).then_some((role, "INFO", "role")),
+        (has_successors && wanted == 0).then_some((replicas::successor, "INFO", "role")),
+    ];
+    let (mut findings, mut unreported) = (Vec::new(), BTreeMap::<_, Vec<&str>>::new());
+    for (check, command, field) in CHECKS.into_iter().chain(others.into_iter().flatten()) {
+        let checked = |(address, node)| Some((address, check(node)?));
+        let found: Vec<_> = facts.addressed_nodes().filter_map(checked).collect();
+        match found.is_empty() {
+            true => unreported.entry(command).or_default().push(field),
+            false => findings.extend(worst(found)),
+        }
     }
-    findings.extend(sync_policy(&redis.client).await);
-    let replication = replication.filter(|_| wanted > 0);
-    findings.extend(replication.as_ref().map(|info| replicas::connected(info, wanted)));
+    findings.extend(unreported.into_iter().map(|(command, mut fields)| {
+        fields.dedup();
+        not_reported(command, &fields.join(", "))
+    }));
+    let has_roles = wanted > 0 && facts.values("role").next().is_some();
+    findings.extend(has_roles.then(|| replicas::connected(&facts, wanted)));
+    findings.extend(sentinels::findings(sentinels));
     findings.extend(clock_difference(redis).await);
     let (of_replicas, never_masters) = replicas::examined(redis, is_cluster).await;
     findings.extend(of_replicas);
-    findings.extend(replication.and_then(|info| replicas::counted(&info, wanted, &never_masters)));
+    findings.extend(replicas::counted(&facts, wanted, &never_masters).filter(|_| has_roles));
     findings
 }
 
-/// A function that makes a finding from a section of one node's `INFO`, or none if it lacks the field.
+/// A function that makes a finding from what a node reports, or none if it does not report the field.
 type Check = fn(Node<'_>) -> Option<Finding>;
 
 /// Returns the findings of the highest severity, each once, with the nodes that it is about unless these are all.
@@ -77,10 +92,10 @@ fn worst(found: Vec<(&str, Finding)>) -> Vec<Finding> {
     worst.into_iter().map(|(_, finding)| finding).collect()
 }
 
-pub(crate) fn not_reported(section: &str, field: &str) -> Finding {
+pub(crate) fn not_reported(command: &str, fields: &str) -> Finding {
     Finding::warning(
-        format!("Redis does not report its {field} (INFO {section})"),
-        "allow the command INFO to this login, or check by hand",
+        format!("Redis does not report its {fields} ({command})"),
+        format!("allow the command {command} to this login, or check by hand"),
     )
 }
 
@@ -136,6 +151,31 @@ fn mebibytes(bytes: u64) -> u64 {
     bytes / (1 << 20)
 }
 
+fn connections(node: Node<'_>) -> Option<Finding> {
+    let open = node.number("connected_clients")?;
+    let most = node.number("maxclients").filter(|most| *most > 0)?;
+    let what = format!("Redis has {open} of {most} connections (maxclients)");
+    Some(match open.saturating_mul(100) / most {
+        NEARLY_FULL_PERCENT.. => Finding::warning(
+            format!("{what}, and refuses more than that"),
+            "`redis-cli CONFIG SET maxclients NUMBER` with a higher number",
+        ),
+        _ => Finding::fine(what),
+    })
+}
+
+fn idle_connections(node: Node<'_>) -> Option<Finding> {
+    Some(match node.number("timeout")? {
+        0 => Finding::fine("Redis keeps idle connections open"),
+        seconds => Finding::warning(
+            format!(
+                "Redis closes connections that are idle for {seconds} s; a request that is sent meanwhile gets 503"
+            ),
+            "`redis-cli CONFIG SET timeout 0`",
+        ),
+    })
+}
+
 fn persistence(node: Node<'_>) -> Option<Finding> {
     Some(match node.field("aof_enabled")? {
         "1" => Finding::fine("Redis keeps an append-only file"),
@@ -143,6 +183,23 @@ fn persistence(node: Node<'_>) -> Option<Finding> {
             "Redis keeps no append-only file: acknowledged check-ins are lost when it ends",
             "`redis-cli CONFIG SET appendonly yes`, on each server, and appendfsync everysec or always",
         ),
+    })
+}
+
+fn sync_policy(node: Node<'_>) -> Option<Finding> {
+    let lost = |setting: &str, when: &str| {
+        format!("with {setting}, a loss of power{when} loses the check-ins of about the last 30 s")
+    };
+    Some(match node.field("appendfsync")? {
+        "no" => Finding::problem(
+            lost("appendfsync no", ""),
+            "`redis-cli CONFIG SET appendfsync everysec`, or always, on each server",
+        ),
+        _ if node.field("no-appendfsync-on-rewrite") == Some("yes") => Finding::problem(
+            lost("no-appendfsync-on-rewrite yes", " while Redis rewrites its files"),
+            "`redis-cli CONFIG SET no-appendfsync-on-rewrite no`, on each server",
+        ),
+        policy => Finding::fine(format!("appendfsync is {policy}")),
     })
 }
 
@@ -154,8 +211,35 @@ fn saving(node: Node<'_>) -> Option<Finding> {
             "Redis cannot write to its disk, and refuses writes (MISCONF)",
             "make room or repair the disk, see the log of Redis, then `redis-cli BGSAVE`",
         )
+    } else if failed("aof_last_bgrewrite_status") {
+        Finding::problem(
+            "Redis could not rewrite its append-only file, which grows until the disk is full",
+            "make room or repair the disk, see the log of Redis, then `redis-cli BGREWRITEAOF`",
+        )
     } else {
         Finding::fine("Redis can write to its disk")
+    })
+}
+
+/// Whether as many replicas keep up as Redis itself needs to accept writes. It counts them only if it needs some.
+fn confirmation(node: Node<'_>) -> Option<Finding> {
+    node.field("role")?;
+    let Some(there) = node.number("min_slaves_good_slaves") else {
+        return Some(Finding::fine("Redis accepts writes without replicas"));
+    };
+    let needed = node.number("min-replicas-to-write").unwrap_or(1);
+    Some(match there >= needed {
+        true => Finding::fine(format!(
+            "{there} replicas keep up, and min-replicas-to-write is {needed}"
+        )),
+        false => Finding::problem(
+            format!(
+                "Redis refuses writes: {there} replicas keep up, and min-replicas-to-write is {needed}"
+            ),
+            format!(
+                "start the missing replicas, or `redis-cli CONFIG SET min-replicas-to-write {there}`"
+            ),
+        ),
     })
 }
 
@@ -169,23 +253,11 @@ fn role(node: Node<'_>) -> Option<Finding> {
     })
 }
 
-/// Returns a finding if the append-only file of a server is not synced. None if `CONFIG` is forbidden.
-async fn sync_policy(client: &Client) -> Option<Finding> {
-    let policies = client.call_each(&[b"CONFIG", b"GET", b"appendfsync"]).await.ok()?;
-    let mut policies = policies.into_iter().filter_map(|policy| texts(policy).ok()?.pop());
-    policies.any(|policy| policy == "no").then(|| {
-        Finding::problem(
-            "with appendfsync no, a loss of power loses the check-ins of about the last 30 s",
-            "`redis-cli CONFIG SET appendfsync everysec`, or always, on each server",
-        )
-    })
-}
-
 async fn clock_difference(redis: &Connection) -> Option<Finding> {
     let before = redis.clock.now_ms();
     let times = redis.client.call_each(&[b"TIME"]).await.ok()?;
     let after = redis.clock.now_ms().max(before);
-    let times = times.into_iter().filter_map(|time| {
+    let times = times.into_iter().filter_map(|(_, time)| {
         let seconds = text(array(time).ok()?.into_iter().next()?).ok()?.parse::<u64>().ok()?;
         // The whole seconds of Redis differ by up to one from its time.
         Some(seconds * 1000 + 500)
@@ -244,11 +316,32 @@ mod tests {
             (memory, "used_memory:90\r\nmaxmemory:0\r\ntotal_system_memory:100\r\n", warning),
             (memory, "used_memory:1\r\nmaxmemory:101\r\ntotal_system_memory:100\r\n", warning),
             (memory, "used_memory:1\r\nmaxmemory:100\r\ntotal_system_memory:100\r\n", fine),
+            (connections, "connected_clients:79\r\nmaxclients:100\r\n", fine),
+            (connections, "connected_clients:80\r\nmaxclients:100\r\n", warning),
+            (idle_connections, "timeout:0\r\n", fine),
+            (idle_connections, "timeout:300\r\n", warning),
+            (sync_policy, "appendfsync:everysec\r\nno-appendfsync-on-rewrite:no\r\n", fine),
+            (sync_policy, "appendfsync:everysec\r\n", fine),
+            (sync_policy, "appendfsync:no\r\nno-appendfsync-on-rewrite:no\r\n", problem),
+            (sync_policy, "appendfsync:always\r\nno-appendfsync-on-rewrite:yes\r\n", problem),
+            (confirmation, "role:master\r\nmin-replicas-to-write:0\r\n", fine),
+            (confirmation, "role:master\r\nmin_slaves_good_slaves:0\r\n", problem),
+            (
+                confirmation,
+                "role:master\r\nmin_slaves_good_slaves:1\r\nmin-replicas-to-write:2\r\n",
+                problem,
+            ),
+            (
+                confirmation,
+                "role:master\r\nmin_slaves_good_slaves:2\r\nmin-replicas-to-write:2\r\n",
+                fine,
+            ),
             (persistence, "aof_enabled:0\r\n", problem),
             (persistence, "aof_enabled:1\r\n", fine),
             (saving, "rdb_last_bgsave_status:ok\r\naof_last_write_status:ok\r\n", fine),
             (saving, "rdb_last_bgsave_status:err\r\naof_last_write_status:ok\r\n", problem),
             (saving, "rdb_last_bgsave_status:ok\r\naof_last_write_status:err\r\n", problem),
+            (saving, "rdb_last_bgsave_status:ok\r\naof_last_bgrewrite_status:err\r\n", problem),
             (role, "role:slave\r\n", problem),
         ] {
             assert_eq!(check(Node(section)).unwrap().severity, severity, "{section}");

@@ -22,8 +22,15 @@ async fn a_diagnosis_finds_settings_that_may_lose_data() {
         assert!(finding.advice.contains("redis-cli CONFIG SET"), "{finding:?}");
     }
     let policy = &["maxmemory-policy noeviction", "appendonly yes", "appendfsync no"][..];
-    let limit = &["appendfsync always", "maxmemory 1"];
-    for (settings, word) in [(policy, "appendfsync"), (limit, "refuses writes")] {
+    let rewrite = &["appendfsync always", "no-appendfsync-on-rewrite yes"];
+    let replicas = &["no-appendfsync-on-rewrite no", "min-replicas-to-write 1"];
+    let limit = &["min-replicas-to-write 0", "maxmemory 1"];
+    for (settings, word) in [
+        (policy, "appendfsync no"),
+        (rewrite, "no-appendfsync-on-rewrite"),
+        (replicas, "min-replicas-to-write"),
+        (limit, "refuses writes"),
+    ] {
         for setting in settings {
             ask(&storage, &format!("CONFIG SET {setting}")).await;
         }
@@ -33,10 +40,28 @@ async fn a_diagnosis_finds_settings_that_may_lose_data() {
     ask(&storage, "CONFIG SET maxmemory 0").await;
     assert_eq!(problems(&storage).await, []);
 
-    ask(&storage, "ACL SETUSER default -info").await;
-    let findings = storage.diagnose().await.unwrap();
-    let refused = findings.iter().filter(|finding| finding.severity == Severity::Warning);
-    assert_eq!(refused.count(), 6, "{findings:?}");
+    ask(&storage, "CONFIG SET timeout 3600").await;
+    let [closes] = warnings(&storage).await.try_into().unwrap();
+    assert!(closes.what.contains("3600 s"), "{closes:?}");
+
+    ask(&storage, "ACL SETUSER default -info -config").await;
+    let unreported = warnings(&storage).await;
+    let unreported: Vec<&str> = unreported.iter().map(|finding| finding.what.as_str()).collect();
+    assert_eq!(
+        unreported,
+        [
+            "Redis does not report its redis_version (INFO)",
+            "Redis does not report its timeout, appendfsync (CONFIG GET)",
+            "Redis does not report its maxmemory_policy, used_memory, connected_clients, aof_enabled, \
+             rdb_last_bgsave_status, role (INFO)",
+        ]
+    );
+}
+
+async fn warnings(storage: &RedisStorage) -> Vec<Finding> {
+    let mut findings = storage.diagnose().await.unwrap();
+    findings.retain(|finding| finding.severity == Severity::Warning);
+    findings
 }
 
 pub(super) async fn problems(storage: &RedisStorage) -> Vec<Finding> {
@@ -55,6 +80,7 @@ async fn a_diagnosis_finds_the_settings_of_each_primary_of_a_cluster() {
             ("appendfsync", "no", "everysec"),
             ("maxmemory-policy", "allkeys-lru", "noeviction"),
             ("appendonly", "no", "yes"),
+            ("min-replicas-to-write", "1", "0"),
         ] {
             let set = |value: &str| {
                 let mut set = redis::cmd("CONFIG");
@@ -63,8 +89,8 @@ async fn a_diagnosis_finds_the_settings_of_each_primary_of_a_cluster() {
             set(wrong);
             let problems = problems(&storage).await;
             let [problem] = &problems[..] else { panic!("{setting} {wrong}: {problems:?}") };
-            let is_named = problem.what.starts_with(&format!("on {}: ", server.address()));
-            assert_eq!(is_named, setting != "appendfsync", "{}", problem.what);
+            let named = format!("on {}: ", server.address());
+            assert!(problem.what.starts_with(&named), "{}", problem.what);
             set(right);
         }
     }
@@ -112,7 +138,7 @@ async fn a_diagnosis_finds_the_settings_of_replicas() {
 /// Its settings do not matter, and a change that only it has confirmed may be lost.
 #[tokio::test]
 async fn a_diagnosis_knows_replicas_that_never_become_the_master() {
-    let sentinel = Sentinel::start_with(2, 1);
+    let sentinel = Sentinel::start_with(2, 3);
     let warnings = async |wait: u32| {
         let storage = RedisStorage::new(patient(&sentinel.url()), "ncc", 1);
         let storage = storage.wait_for_replicas(wait, Duration::from_millis(100)).unwrap();
@@ -165,6 +191,41 @@ async fn a_diagnosis_knows_replicas_of_a_cluster_that_never_become_the_primary()
     wait_until("the replica takes over", || {
         state(&cluster.servers()[1]).contains("cluster_state:ok")
     });
+}
+
+#[tokio::test]
+async fn a_diagnosis_finds_sentinels_that_cannot_replace_the_master() {
+    let sentinel = Sentinel::start_with(1, 3);
+    let at = |url: &str| RedisStorage::new(patient(url), "ncc", 1);
+    let storage = at(&sentinel.url());
+    assert_eq!(warnings(&storage).await, []);
+    let addresses = sentinel.addresses();
+    let first = addresses.split(',').next().unwrap();
+    let [missing] = warnings(&at(&format!("redis-sentinel://{first}/m"))).await.try_into().unwrap();
+    assert_eq!(missing.what, "the store's URL names 1 of 3 sentinels");
+    for other in addresses.split(',').skip(1) {
+        assert!(missing.advice.contains(other), "{missing:?}");
+    }
+    let nobody = format!("127.0.0.1:{}", testkit::free_port());
+    let [silent] = warnings(&at(&format!("redis-sentinel://{addresses},{nobody}/m")))
+        .await
+        .try_into()
+        .unwrap();
+    assert!(
+        silent.what.starts_with(&format!("the sentinel {nobody} cannot be asked")),
+        "{silent:?}"
+    );
+    redis::cmd("SENTINEL")
+        .arg(&["SET", "m", "quorum", "4"])
+        .exec(&mut sentinel.connection())
+        .unwrap();
+    let [problem] = problems(&storage).await.try_into().unwrap();
+    assert!(problem.what.contains(&format!("{first} says 3 usable Sentinels")), "{problem:?}");
+
+    let alone = Sentinel::start_with(0, 1);
+    let [replica, few] = warnings(&at(&alone.url())).await.try_into().unwrap();
+    assert!(replica.what.contains("no replica"), "{replica:?}");
+    assert!(few.what.starts_with("the number of sentinels is 1"), "{few:?}");
 }
 
 #[tokio::test]

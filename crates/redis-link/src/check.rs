@@ -142,6 +142,21 @@ async fn ask_sentinel(
     address: &SentinelAddress,
     timeouts: Timeouts,
 ) -> Result<Named, Obstacle> {
+    let (mut connection, master) = enter_sentinel(sentinel, address, timeouts).await?;
+    // An access control list may forbid it.
+    let facts: HashMap<String, String> =
+        ask(&mut connection, &["SENTINEL", "MASTER", &address.master]).await.unwrap_or_default();
+    let epoch = facts.get("config-epoch").and_then(|epoch| epoch.parse().ok());
+    Ok(Named { epoch: epoch.unwrap_or(0), master })
+}
+
+/// Connects to a sentinel that monitors the master, with the login that it accepts. Also returns the host and port of
+/// the master.
+pub(crate) async fn enter_sentinel(
+    sentinel: &ConnectionAddr,
+    address: &SentinelAddress,
+    timeouts: Timeouts,
+) -> Result<(MultiplexedConnection, (String, u16)), Obstacle> {
     let mut found = Obstacle::Other;
     for login in &address.logins {
         let mut connection = connect(sentinel, timeouts).await?;
@@ -153,14 +168,7 @@ async fn ask_sentinel(
         found = match answer {
             Err(Obstacle::Other) => Obstacle::NotSentinel,
             _ if logged_in.is_err() => Obstacle::SentinelLogin,
-            Ok(Some(master)) => {
-                let question = ["SENTINEL", "MASTER", &address.master];
-                // An access control list may forbid it.
-                let facts: HashMap<String, String> =
-                    ask(&mut connection, &question).await.unwrap_or_default();
-                let epoch = facts.get("config-epoch").and_then(|epoch| epoch.parse().ok());
-                return Ok(Named { epoch: epoch.unwrap_or(0), master });
-            }
+            Ok(Some(master)) => return Ok((connection, master)),
             Ok(None) => return Err(Obstacle::UnknownMaster),
             Err(obstacle) => match obstacle {
                 Obstacle::LoginRequired => Obstacle::SentinelLoginRequired,
@@ -185,7 +193,7 @@ async fn log_in(
     }
 }
 
-async fn ask<T: FromRedisValue>(
+pub(crate) async fn ask<T: FromRedisValue>(
     connection: &mut MultiplexedConnection,
     words: &[&str],
 ) -> Result<T, RedisError> {

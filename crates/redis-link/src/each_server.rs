@@ -12,12 +12,13 @@ use crate::tls;
 
 impl Client {
     /// Sends a command without keys to every primary of a cluster at once, or to the only server. Returns their
-    /// replies. [`call`](Self::call) sends such a command to any one of them.
+    /// replies in the order of their addresses. An address is the announced `host:port`, and empty for an only server.
+    /// [`call`](Self::call) sends such a command to any one of them.
     ///
     /// ```no_run
     /// # async fn example(client: redis_link::Client) -> Result<(), redis_link::Error> {
-    /// for policy in client.call_each(&[b"CONFIG", b"GET", b"appendfsync"]).await? {
-    ///     println!("{policy:?}");
+    /// for (address, policy) in client.call_each(&[b"CONFIG", b"GET", b"appendfsync"]).await? {
+    ///     println!("{address} {policy:?}");
     /// }
     /// # Ok(())
     /// # }
@@ -30,15 +31,18 @@ impl Client {
     /// # Cancel safety
     ///
     /// Some of the servers may have carried out the command.
-    pub async fn call_each(&self, words: &[&[u8]]) -> Result<Vec<Reply>, Error> {
+    pub async fn call_each(&self, words: &[&[u8]]) -> Result<Vec<(String, Reply)>, Error> {
         if !self.is_cluster() {
-            return Ok(vec![self.call(words).await?]);
+            return Ok(vec![(String::new(), self.call(words).await?)]);
         }
         let mut calls = JoinSet::new();
-        for slot in self.primaries().await?.into_values() {
+        for ((host, port), slot) in self.primaries().await? {
+            let address = format!("{}:{port}", String::from_utf8_lossy(&host.unwrap_or_default()));
             let (client, words) = (self.clone(), words.iter().map(|word| word.to_vec()));
             let words: Vec<Vec<u8>> = words.collect();
-            calls.spawn(async move { client.call_at(&borrowed(&words), slot).await });
+            calls.spawn(async move {
+                Ok::<_, Error>((address, client.call_at(&borrowed(&words), slot).await?))
+            });
         }
         let mut replies = Vec::new();
         while let Some(reply) = calls.join_next().await {
@@ -47,6 +51,7 @@ impl Client {
                 Err(ended) => std::panic::resume_unwind(ended.into_panic()),
             }
         }
+        replies.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         Ok(replies)
     }
 
@@ -63,7 +68,7 @@ impl Client {
     /// Dropping the future is safe at any time.
     pub async fn replicas(&self) -> Result<Vec<(String, Self)>, Error> {
         let roles = self.call_each(&[b"ROLE"]).await?;
-        let addresses = roles.into_iter().flat_map(replicas);
+        let addresses = roles.into_iter().flat_map(|(_, role)| replicas(role));
         addresses
             .map(|(host, port)| Ok((format!("{host}:{port}"), self.beside(host, port)?)))
             .collect()

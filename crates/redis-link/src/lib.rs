@@ -85,6 +85,7 @@ mod scan;
 mod script;
 #[cfg(feature = "sentinel")]
 mod sentinel;
+mod sentinel_view;
 mod tcp;
 mod timeouts;
 mod tls;
@@ -102,6 +103,7 @@ pub use replicated::{Replicated, Topology};
 pub use reply::Reply;
 pub use scan::Scan;
 pub use script::Script;
+pub use sentinel_view::SentinelView;
 pub use timeouts::Timeouts;
 pub use tracking::{Heartbeat, Slots, Tracked};
 

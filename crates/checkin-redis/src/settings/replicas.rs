@@ -4,10 +4,10 @@ use checkin_storage::{Finding, Severity};
 use futures_util::future::join_all;
 use redis_link::{Client, Obstacle};
 
-use super::{eviction, persistence, saving, sync_policy};
+use super::{SECTIONS, eviction, persistence, saving, sync_policy};
 use crate::connection::Connection;
-use crate::info::{Info, Node};
-use crate::reply::{text, texts};
+use crate::info::{Info, Node, facts};
+use crate::reply::texts;
 
 /// Returns the problems of the replicas that may become masters, and the addresses of the others. Returns nothing if `ROLE`
 /// is forbidden.
@@ -29,25 +29,20 @@ async fn of_replica(address: &str, replica: &Client, is_cluster: bool) -> Option
         Ok(()) | Err(Obstacle::Replica | Obstacle::Cluster) => {}
         Err(obstacle) => return Some(vec![of_obstacle(address, obstacle, is_cluster)]),
     }
-    let section = async |name: &str| {
-        let info = replica.call(&[b"INFO", name.as_bytes()]).await;
-        info.ok().and_then(|info| text(info).ok()).unwrap_or_default()
-    };
+    let facts = facts(replica, &SECTIONS).await;
+    let node = facts.nodes().next().unwrap_or(Node(""));
     let stays_replica = if is_cluster {
         let setting = replica.call(&[b"CONFIG", b"GET", b"cluster-replica-no-failover"]).await;
         setting.ok().and_then(|setting| texts(setting).ok()?.pop()).is_some_and(|is| is == "yes")
     } else {
-        Node(&section("replication").await).number("slave_priority") == Some(0)
+        node.number("slave_priority") == Some(0)
     };
     if stays_replica {
         return None;
     }
-    let (memory, persistent) = (section("memory").await, section("persistence").await);
-    let found =
-        [eviction(Node(&memory)), persistence(Node(&persistent)), saving(Node(&persistent))];
+    let found = [eviction, persistence, sync_policy, saving].map(|check| check(node));
     let found = found.into_iter().flatten();
     let mut problems: Vec<_> = found.filter(|found| found.severity == Severity::Problem).collect();
-    problems.extend(sync_policy(replica).await);
     for problem in &mut problems {
         problem.what =
             format!("on the replica {address}, which may become the master: {}", problem.what);
@@ -81,6 +76,17 @@ fn of_obstacle(address: &str, obstacle: Obstacle, is_cluster: bool) -> Finding {
             "make it reachable from here, or compare its settings with those of its master by hand",
         ),
     }
+}
+
+/// Whether a replica can take the place of a master.
+pub(super) fn successor(node: Node<'_>) -> Option<Finding> {
+    Some(match node.number("connected_slaves")? {
+        0 => Finding::warning(
+            "a master has no replica that could take its place",
+            "start one: `redis-cli REPLICAOF HOST PORT`, or `redis-cli --cluster add-node` with `--cluster-slave`",
+        ),
+        _ => Finding::fine("a master has a replica that can take its place"),
+    })
 }
 
 /// Returns whether each master has as many replicas as have to confirm a change.
