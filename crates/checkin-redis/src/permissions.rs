@@ -1,4 +1,6 @@
-//! The permissions that each service needs: a table, and what a login lacks of it.
+//! The commands that each service needs: a table, and what a server or a login lacks of it.
+
+use std::collections::BTreeMap;
 
 use checkin_storage::{Fault, Finding, ServiceKind};
 use redis_link::{Error, Obstacle};
@@ -6,6 +8,9 @@ use redis_link::{Error, Obstacle};
 use crate::connection::Connection;
 
 use ServiceKind::{Api, Auth, Processor, Receiver};
+
+/// What Redis says of a command that it does not have.
+const UNKNOWN: &str = "unknown command";
 
 const ALL: &[ServiceKind] = &ServiceKind::ALL;
 const READERS: &[ServiceKind] = &[Auth, Processor, Api];
@@ -114,38 +119,49 @@ async fn missing(redis: &Connection, needed: Vec<Needed>) -> Result<Option<Missi
         false => &[&[&[b"DISCARD"]], &[&[b"EXEC"]], &[&[b"MULTI"], &[b"DISCARD"]]],
     };
     for commands in tries {
-        if is_refused(redis.client.pipeline(commands).await.as_ref()) {
+        if redis.client.pipeline(commands).await.is_err_and(|error| lack(&error).is_some()) {
             return Err(Untried);
         }
     }
-    let (mut commands, mut keys) = (Vec::new(), Vec::new());
+    let (mut commands, mut unknown, mut keys) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for key in redis.keys.samples() {
         for (command, error) in refused(redis, &needed, &key).await {
-            match error.contains("to access") {
-                true => keys.push(key.clone()),
-                false => commands.push((command.name(), command.services())),
+            if error.contains("to access") {
+                keys.push(key.clone());
+                continue;
             }
+            let of_kind = if error.contains(UNKNOWN) { &mut unknown } else { &mut commands };
+            of_kind.insert(command.name(), command.services());
         }
     }
     keys.dedup();
-    commands.sort_unstable();
-    commands.dedup();
+    if !unknown.is_empty() {
+        return Ok(Some(Missing {
+            what: format!("the server does not have the commands {}", listed(&unknown)),
+            advice: "remove their rename-command from the settings of Redis and restart it, or use another server"
+                .to_owned(),
+        }));
+    }
     if commands.is_empty() && keys.is_empty() {
         return Ok(None);
     }
     let user = redis.client.user().unwrap_or("default");
-    let mut rules: Vec<String> =
-        commands.iter().map(|(command, _)| format!("+{command}")).collect();
+    let mut rules: Vec<String> = commands.keys().map(|command| format!("+{command}")).collect();
     if !keys.is_empty() {
         rules.extend(redis.keys.patterns().iter().map(|pattern| format!("'~{pattern}'")));
     }
-    let mut what: Vec<String> =
-        commands.iter().map(|(command, services)| format!("{command} ({services})")).collect();
-    what.extend(keys);
+    let what = (!commands.is_empty()).then(|| listed(&commands));
+    let what: Vec<String> = what.into_iter().chain(keys).collect();
     Ok(Some(Missing {
         what: format!("the login may not use {}", what.join(", ")),
         advice: format!("redis-cli ACL SETUSER {user} {}", rules.join(" ")),
     }))
+}
+
+/// Lists commands, each with the services that need it.
+fn listed(commands: &BTreeMap<String, String>) -> String {
+    let each = commands.iter().map(|(command, services)| format!("{command} ({services})"));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 impl Needed {
@@ -179,7 +195,7 @@ fn rule(command: &str) -> String {
 }
 
 /// Returns those that Redis refuses for this key, with its error. They are queued in a transaction that is
-/// discarded: Redis checks the permissions when it queues them.
+/// discarded: Redis looks for the command and checks the permissions when it queues it.
 async fn refused<'a>(
     redis: &Connection,
     needed: &'a [Needed],
@@ -195,22 +211,25 @@ async fn refused<'a>(
             commands.insert(0, &[b"MULTI"]);
         }
         match (redis.client.pipeline(&commands).await, part) {
-            (Err(error), [command]) if is_refused(Err::<(), _>(&error)) => {
-                let text = std::error::Error::source(&error).map(ToString::to_string);
-                refused.push((command, text.unwrap_or_default()));
-            }
-            (Err(error), _) if is_refused(Err::<(), _>(&error)) => {
-                let (one, other) = part.split_at(part.len() / 2);
-                parts.extend([one, other]);
-            }
-            _ => {}
+            (Ok(_), _) => {}
+            (Err(error), part) => match (lack(&error), part) {
+                (None, _) => {}
+                (Some(lack), [command]) => refused.push((command, lack)),
+                (Some(_), _) => {
+                    let (one, other) = part.split_at(part.len() / 2);
+                    parts.extend([one, other]);
+                }
+            },
         }
     }
     refused
 }
 
-fn is_refused<T>(answer: Result<T, &Error>) -> bool {
-    answer.is_err_and(|error| error.obstacle() == Some(Obstacle::NoPermission))
+/// Returns what Redis says if it does not have a command, or the login may not use it.
+fn lack(error: &Error) -> Option<String> {
+    let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let is_lack = error.obstacle() == Some(Obstacle::NoPermission) || text.contains(UNKNOWN);
+    is_lack.then_some(text)
 }
 
 #[cfg(test)]

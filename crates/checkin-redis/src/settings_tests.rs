@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use checkin_storage::{Finding, Health, Severity};
+use checkin_storage::{Finding, Health, ServiceKind, Severity};
 use redis_link::redis;
 use testkit::{RedisCluster, RedisServer, Sentinel, wait_until};
 
@@ -226,6 +226,22 @@ async fn a_diagnosis_finds_sentinels_that_cannot_replace_the_master() {
     let [replica, few] = warnings(&at(&alone.url())).await.try_into().unwrap();
     assert!(replica.what.contains("no replica"), "{replica:?}");
     assert!(few.what.starts_with("the number of sentinels is 1"), "{few:?}");
+}
+
+#[tokio::test]
+async fn a_diagnosis_names_commands_that_the_server_does_not_have() {
+    let renamed = ["--rename-command", "XADD", "", "--rename-command", "ZCOUNT", "other"];
+    let server = RedisServer::start_with(&[&["--appendonly", "yes"], &renamed[..]].concat());
+    let storage = storage(&server);
+    let [missing] = problems(&storage).await.try_into().unwrap();
+    assert_eq!(
+        missing.what,
+        "the server does not have the commands xadd (auth, receiver, processor), zcount (auth, processor, api)"
+    );
+    let fault = storage.permitted(&[ServiceKind::Receiver]).await.unwrap_err();
+    assert!(
+        fault.to_string().starts_with("the server does not have the commands xadd (receiver): ")
+    );
 }
 
 #[tokio::test]
