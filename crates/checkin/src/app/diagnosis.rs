@@ -97,24 +97,36 @@ fn found(error: &anyhow::Error) -> Finding {
 async fn examine_store(config: &Common, verify: bool) -> anyhow::Result<Vec<Finding>> {
     let Examination { mut findings, store } = examine(config).await?;
     if let Some(store) = store {
-        let diagnosed = of_store(config, &*store, verify).await;
-        findings.extend(diagnosed.unwrap_or_else(|error| vec![found(&error)]));
+        findings.extend(of_store(config, &*store, verify).await);
     }
     Ok(findings)
 }
 
-async fn of_store(
-    config: &Common,
-    store: &dyn Storage,
-    verify: bool,
-) -> anyhow::Result<Vec<Finding>> {
-    let mut findings = state_findings(store).await?;
-    findings.extend(account_findings(config, store).await?);
-    findings.extend(session_findings(config).await?);
-    if verify {
-        findings.extend(audit_findings(&store.audit().await?));
+/// Returns what is found until something fails, and what failed.
+async fn of_store(config: &Common, store: &dyn Storage, verify: bool) -> Vec<Finding> {
+    let audit = async {
+        match verify {
+            true => Ok(audit_findings(&store.audit().await?)),
+            false => Ok(Vec::new()),
+        }
+    };
+    let parts = [
+        state_findings(store).boxed(),
+        account_findings(config, store).boxed(),
+        session_findings(config).boxed(),
+        audit.boxed(),
+    ];
+    let mut findings = Vec::new();
+    for part in parts {
+        match part.await {
+            Ok(found) => findings.extend(found),
+            Err(error) => {
+                findings.push(found(&error));
+                break;
+            }
+        }
     }
-    Ok(findings)
+    findings
 }
 
 /// Returns what is found about the store as a whole.

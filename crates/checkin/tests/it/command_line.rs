@@ -599,6 +599,17 @@ fn the_doctor_finds_what_is_wrong() {
     assert!(says(&forgetful.stdout, &["PROBLEM", "append-only"]), "{}", forgetful.stdout);
     let repair = "redis-cli CONFIG SET appendonly yes";
     assert!(forgetful.stdout.contains(repair), "how to repair it: {}", forgetful.stdout);
+    // What fails does not hide what was found before.
+    site.redis_cli::<()>(&["ACL", "SETUSER", "checkin-admin", "-scan"]);
+    let limited = site.run("doctor", &[]);
+    assert!(says(&limited.stdout, &["PROBLEM", "append-only"]), "{}", limited.stdout);
+    assert!(
+        says(&limited.stdout, &["PROBLEM", "the login may not use scan"]),
+        "{}",
+        limited.stdout
+    );
+    site.redis_cli::<()>(&["ACL", "SETUSER", "checkin-admin", "+scan"]);
+    site.redis_cli::<()>(&["ACL", "LOG", "RESET"]);
     let short = site.run("doctor", &["--session-secret", HUNTER]);
     assert!(says(&short.stdout, &["warning", "secret"]), "{}", short.stdout);
     assert!(!short.stdout.contains(HUNTER), "{}", short.stdout);
