@@ -1,5 +1,7 @@
 //! Locations in Redis.
 
+use std::collections::{HashMap, HashSet};
+
 use async_trait::async_trait;
 
 use checkin_domain::{
@@ -27,8 +29,15 @@ impl Locations for RedisStorage {
         self.redis.hash(self.redis.keys.location(id), &["id", "location"], coordinates).await
     }
 
-    async fn category(&self, id: LocationId) -> Result<Option<Category>> {
-        self.redis.hash(self.redis.keys.location(id), &["id", "category"], category).await
+    async fn categories(&self, ids: &[LocationId]) -> Result<HashMap<LocationId, Category>> {
+        let ids: HashSet<LocationId> = ids.iter().copied().collect();
+        let read = |id| async move {
+            let key = self.redis.keys.location(id);
+            let found = self.redis.hash(key, &["id", "category"], category).await;
+            Ok(readable(found)?.map(|category| (id, category)))
+        };
+        let found = at_once(ids.into_iter().map(read).collect()).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     async fn location_details(

@@ -1,5 +1,7 @@
 //! Locations in SQLite.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use sqlite_writer::rusqlite::types::Type;
 use sqlite_writer::rusqlite::{self, Connection, OptionalExtension, Row, params};
@@ -21,12 +23,31 @@ impl Locations for SqliteStorage {
     }
 
     async fn coordinates(&self, id: LocationId) -> Result<Option<Coordinates>> {
-        let read = |row: &Row<'_>| coordinates(row, 0);
-        self.part("longitude, latitude", id, read).await
+        let number = column::number(id.get());
+        let read = move |connection: &Connection| {
+            let sql = "SELECT longitude, latitude FROM locations WHERE id = ?1";
+            let coordinates = |row: &Row<'_>| coordinates(row, 0);
+            connection.prepare_cached(sql)?.query_row([number], coordinates).optional()
+        };
+        let read = self.file.look_up(read).await;
+        self.file.reports.logged(format_args!("locations {id}"), read)
     }
 
-    async fn category(&self, id: LocationId) -> Result<Option<Category>> {
-        self.part("category", id, |row| category(row, 0)).await
+    async fn categories(&self, ids: &[LocationId]) -> Result<HashMap<LocationId, Category>> {
+        let (ids, reports) = (ids.to_vec(), self.file.reports.clone());
+        let read = move |connection: &Connection| {
+            let mut categories = HashMap::new();
+            let sql = "SELECT category FROM locations WHERE id = ?1";
+            let mut statement = connection.prepare_cached(sql)?;
+            for id in ids {
+                let number = column::number(id.get());
+                let read = statement.query_row([number], |row| category(row, 0)).optional();
+                let found = column::readable(&reports, || format!("locations {id}"), read)?;
+                categories.extend(found.flatten().map(|category| (id, category)));
+            }
+            Ok(categories)
+        };
+        self.file.read(read).await
     }
 
     async fn location_details(
@@ -69,24 +90,6 @@ impl Locations for SqliteStorage {
             Ok(ratings)
         };
         self.file.look_up(read).await
-    }
-}
-
-impl SqliteStorage {
-    /// Reads some columns of a location.
-    async fn part<T: Send + 'static>(
-        &self,
-        columns: &'static str,
-        id: LocationId,
-        read: impl Fn(&Row<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<Option<T>> {
-        let number = column::number(id.get());
-        let read = move |connection: &Connection| {
-            let sql = format!("SELECT {columns} FROM locations WHERE id = ?1");
-            connection.prepare_cached(&sql)?.query_row([number], &read).optional()
-        };
-        let read = self.file.look_up(read).await;
-        self.file.reports.logged(format_args!("locations {id}"), read)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Locations.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
 use crate::Result;
@@ -16,8 +18,9 @@ pub trait Locations: Send + Sync {
     /// Returns the coordinates of a location. Reads nothing else of it.
     async fn coordinates(&self, id: LocationId) -> Result<Option<Coordinates>>;
 
-    /// Returns the category of a location. Reads nothing else of it.
-    async fn category(&self, id: LocationId) -> Result<Option<Category>>;
+    /// Returns the categories of these locations, which may repeat, without those that do not exist or cannot be read.
+    /// Reads nothing else of them.
+    async fn categories(&self, ids: &[LocationId]) -> Result<HashMap<LocationId, Category>>;
 
     /// Returns these sections of a location's details. The other sections are not read and are empty.
     async fn location_details(

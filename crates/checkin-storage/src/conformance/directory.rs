@@ -1,6 +1,6 @@
 //! Lists of users and of locations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::*;
 use crate::{Accepted, Period};
@@ -176,6 +176,9 @@ pub async fn locations_are_listed_by_category(subject: StoreUnderTest) {
             assert_eq!(listed(limit, list).await, expected);
         }
     }
+    let found = storage.categories(&[3, 99, 8, 3].map(location_id)).await.unwrap();
+    let category = |id| (location_id(id), Category::ALL[id as usize % 6]);
+    assert_eq!(found, HashMap::from([3, 8].map(category)));
 }
 
 pub async fn details_are_returned_in_order_with_gaps(subject: StoreUnderTest) {

@@ -1,20 +1,16 @@
 //! Computes a user's statistics.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use prometheus_client::metrics::counter::Counter;
 
 use crate::concurrency::Concurrency;
 use crate::domain::{Category, Checkin, LocationId, Statistics, StatisticsSum, UserId};
-use crate::storage::{History, HistoryPosition, Locations, StorageError, readable};
+use crate::storage::{History, HistoryPosition, Locations, StorageError};
 
 /// The number of check-ins that are read at once.
 const PAGE: usize = 1000;
-
-/// The number of locations that are read at the same time.
-const LOOKUPS: usize = 16;
 
 /// The maximum number of pages that are counted. Somebody who checks in twenty times a day fills them in
 /// fourteen years; a program that checks in all the time fills them in hours, and must not cost more and more.
@@ -95,18 +91,12 @@ async fn read_categories(
     checkins: &[Checkin],
     categories: &mut HashMap<LocationId, Option<Category>>,
 ) -> Result<(), StorageError> {
-    let mut unknown: Vec<LocationId> = checkins
-        .iter()
-        .map(|checkin| checkin.location)
-        .filter(|id| !categories.contains_key(id))
-        .collect();
-    unknown.sort_unstable();
-    unknown.dedup();
-    let lookups = unknown
-        .into_iter()
-        .map(async |id| Ok::<_, StorageError>((id, readable(locations.category(id).await)?)));
-    let found = stream::iter(lookups).buffer_unordered(LOOKUPS).try_collect::<Vec<_>>();
-    categories.extend(found.await?);
+    let places = checkins.iter().map(|checkin| checkin.location);
+    let unknown: HashSet<LocationId> = places.filter(|id| !categories.contains_key(id)).collect();
+    let unknown: Vec<LocationId> = unknown.into_iter().collect();
+    // One read, because each has to wait for its turn while the store is busy.
+    let found = locations.categories(&unknown).await?;
+    categories.extend(unknown.into_iter().map(|id| (id, found.get(&id).copied())));
     Ok(())
 }
 

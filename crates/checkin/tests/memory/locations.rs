@@ -1,5 +1,6 @@
 //! Locations.
 
+use std::collections::HashMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use async_trait::async_trait;
@@ -21,8 +22,10 @@ impl Locations for MemoryStorage {
         Ok(self.contents().places.get(&id).map(|stored| stored.place.coordinates))
     }
 
-    async fn category(&self, id: LocationId) -> Result<Option<Category>> {
-        Ok(self.contents().places.get(&id).map(|stored| stored.place.category))
+    async fn categories(&self, ids: &[LocationId]) -> Result<HashMap<LocationId, Category>> {
+        let contents = self.contents();
+        let category = |id| contents.places.get(id).map(|stored| (*id, stored.place.category));
+        Ok(ids.iter().filter_map(category).collect())
     }
 
     async fn location_details(
