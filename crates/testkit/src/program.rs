@@ -1,15 +1,17 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::wait::wait_for;
+use crate::wait::{PATIENCE, wait_for};
 
 /// Maximum time for a program to end after SIGTERM, on a slow machine.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,6 +40,8 @@ pub struct Program {
     name: String,
     child: Child,
     stdin: Option<ChildStdin>,
+    /// The ends of the pipes from which the output is read.
+    pipes: [OwnedFd; 2],
     output: Arc<Output>,
     /// Returns whether a line shows what nobody may read.
     is_indiscreet: fn(&str) -> bool,
@@ -94,10 +98,12 @@ impl Program {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let output = Arc::new(Output::default());
-        collect(child.stdout.take(), Stream::Stdout, &output);
-        collect(child.stderr.take(), Stream::Stderr, &output);
+        let pipes = [
+            collect(child.stdout.take(), Stream::Stdout, &output),
+            collect(child.stderr.take(), Stream::Stderr, &output),
+        ];
         let stdin = child.stdin.take();
-        Program { name, child, stdin, output, is_indiscreet: |_| false }
+        Program { name, child, stdin, pipes, output, is_indiscreet: |_| false }
     }
 
     /// Lets the test fail at the end of the program if it has written a line with a secret.
@@ -197,14 +203,26 @@ impl Program {
         let _ = self.child.wait();
     }
 
-    /// Reads the last output, which may still be in the pipes after the end of the process. A grandchild
-    /// may keep them open, so this waits only for a limited time.
+    /// Reads the last output, which may still be in the pipes after the end of the process. If a grandchild
+    /// keeps them open, this waits only for a second.
     fn wait_for_output(&self) {
-        let deadline = Instant::now() + Duration::from_secs(1);
+        let time = if self.is_written_to() { Duration::from_secs(1) } else { PATIENCE };
+        let deadline = Instant::now() + time;
         let mut written = self.output.lock();
         while written.closed_streams < 2 && Instant::now() < deadline {
             written = self.output.wait(written, Duration::from_millis(50));
         }
+    }
+
+    /// Returns whether any process has the other end of a pipe.
+    fn is_written_to(&self) -> bool {
+        // The end of the last writer is reported without being asked for.
+        let ask = |pipe| PollFd::new(pipe, PollFlags::empty());
+        let mut pipes = self.pipes.each_ref().map(|pipe| ask(pipe.as_fd()));
+        poll(&mut pipes, PollTimeout::ZERO).expect("pipes can be polled");
+        let has_ended =
+            |pipe: &PollFd<'_>| pipe.revents().is_some_and(|it| it.contains(PollFlags::POLLHUP));
+        !pipes.iter().all(has_ended)
     }
 
     fn nix_pid(&self) -> Pid {
@@ -249,8 +267,14 @@ impl std::fmt::Display for Written {
     }
 }
 
-fn collect(pipe: Option<impl Read + Send + 'static>, stream: Stream, output: &Arc<Output>) {
+/// Reads a stream on a thread of its own. Returns the end of the pipe from which it is read.
+fn collect(
+    pipe: Option<impl Read + AsFd + Send + 'static>,
+    stream: Stream,
+    output: &Arc<Output>,
+) -> OwnedFd {
     let pipe = pipe.expect("the stream was piped");
+    let end = pipe.as_fd().try_clone_to_owned().expect("a file descriptor is free");
     let output = Arc::clone(output);
     thread::spawn(move || {
         for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
@@ -259,6 +283,7 @@ fn collect(pipe: Option<impl Read + Send + 'static>, stream: Stream, output: &Ar
         }
         output.change(|written| written.closed_streams += 1);
     });
+    end
 }
 
 #[cfg(test)]
@@ -280,6 +305,21 @@ mod tests {
         let mut program = Program::spawn_interactive(Command::new("cat"));
         program.write_line("hello");
         assert_eq!(program.wait_for_line("hello", Duration::from_secs(5)), "hello");
+    }
+
+    /// Its last output is read, however late the threads that read it run.
+    #[test]
+    fn nobody_writes_to_a_program_that_has_ended_but_a_grandchild() {
+        let mut program = Program::start("true", &[] as &[&str], &[]);
+        program.wait(PATIENCE);
+        assert!(!program.is_written_to());
+
+        let mut program = Program::start("sh", &["-c", "sleep 1000 & echo $!"], &[]);
+        let sleeper = program.wait_for_line("", PATIENCE).parse().unwrap();
+        let began = Instant::now();
+        program.wait(PATIENCE);
+        assert!(program.is_written_to() && began.elapsed() < PATIENCE);
+        kill(Pid::from_raw(sleeper), Signal::SIGKILL).unwrap();
     }
 
     #[test]
