@@ -37,7 +37,7 @@ impl Nearby {
     }
 }
 
-/// The locations found so far for a page.
+/// The nearest locations found so far for a page. Keeps at most three times as many as the page has.
 #[derive(Debug)]
 pub struct Found {
     near: Nearby,
@@ -58,7 +58,15 @@ impl Found {
         let behind = |after: Position| (rank, location.id.get()) > (after.rank, after.id);
         if self.page.after.is_none_or(behind) {
             self.places.push(Ranked { rank, item: location });
+            if self.places.len() >= self.page.limit.saturating_mul(3) {
+                self.keep_nearest();
+            }
         }
+    }
+
+    fn keep_nearest(&mut self) {
+        self.places.sort_unstable_by_key(|place| (place.rank, place.item.id));
+        self.places.truncate(self.page.limit);
     }
 
     /// Returns whether the page is complete, given that all locations within `within_m` metres were added.
@@ -69,8 +77,7 @@ impl Found {
     }
 
     pub fn into_page(mut self) -> Vec<Ranked<Location>> {
-        self.places.sort_unstable_by_key(|place| (place.rank, place.item.id));
-        self.places.truncate(self.page.limit);
+        self.keep_nearest();
         self.places
     }
 }
@@ -83,7 +90,7 @@ pub fn metres(rank: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use checkin_domain::Coordinates;
+    use checkin_domain::{Category, Coordinates, LocationId};
 
     fn near(radius_m: f64) -> Nearby {
         let center = Coordinates::new(0.0, 0.0).unwrap();
@@ -108,5 +115,22 @@ mod tests {
         for none in [f64::NAN, -1.0] {
             assert!(circles(none, 0).len() <= 1);
         }
+    }
+    #[test]
+    fn very_many_locations_take_the_room_of_a_few_pages() {
+        let page = Page { after: None, limit: 10 };
+        let mut found = Found::new(near(FAR_SIDE_M), page);
+        // In an order in which near and far ones alternate.
+        for id in (1..=1000).map(|step| step * 7919 % 1009 + 1) {
+            let coordinates = Coordinates::new(id as f64 / 10.0, 0.0).unwrap();
+            let (name, category) = (String::new(), Category::Bar);
+            let id = LocationId::try_from(id).unwrap();
+            found.add(Location { id, name, category, coordinates, num_checkins: 0, num_stars: 0 });
+            assert!(found.places.len() <= 30);
+        }
+        let ids: Vec<u64> = found.into_page().iter().map(|place| place.item.id.get()).collect();
+        let mut nearest: Vec<u64> = (1..=1000).map(|step| step * 7919 % 1009 + 1).collect();
+        nearest.sort_unstable();
+        assert_eq!(ids, nearest[..10]);
     }
 }
