@@ -1,6 +1,5 @@
 //! The conformance suite on a cluster whose partitions, accounts and locations are on different nodes.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -8,7 +7,7 @@ use redis_link::{Client, Timeouts, hash_slot, redis};
 use testkit::RedisCluster;
 
 use super::RedisStorage;
-use super::tests::patient;
+use super::tests::{on_own_clock, patient};
 use checkin_storage::conformance::{StoreUnderTest, checks, new_checkin};
 use checkin_storage::{
     Accepted, Admission, EventKind, EventList, EventPosition, Log, SecurityEvent, SecurityEvents,
@@ -30,10 +29,7 @@ async fn a_cluster_serves_as_well_as_one_server() {
 }
 
 fn subject(cluster: &Client, prefix: &str) -> StoreUnderTest {
-    let storage = Arc::new(RedisStorage::new(cluster.clone(), prefix, 3));
-    // The server uses its own clock for the times to live, and a test cannot change that clock.
-    let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
-    StoreUnderTest { storage, advance }
+    on_own_clock(RedisStorage::new(cluster.clone(), prefix, 3))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

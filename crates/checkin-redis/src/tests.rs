@@ -34,10 +34,31 @@ pub(super) fn patient(url: &str) -> Client {
 
 async fn subject() -> (RedisServer, StoreUnderTest) {
     let server = RedisServer::start_with(&["--appendonly", "yes"]);
-    let storage = Arc::new(storage(&server));
-    // The server uses its own clock for the times to live, and a test cannot change that clock.
-    let advance = Box::new(|time| Box::pin(tokio::time::sleep(time)) as _);
-    (server, StoreUnderTest { storage, advance })
+    let subject = on_own_clock(storage(&server));
+    (server, subject)
+}
+
+/// The server uses its own clock for the times to live, which a test cannot change. So it waits until that clock, which
+/// may be set meanwhile, has passed the end of the last millisecond.
+pub(super) fn on_own_clock(storage: RedisStorage) -> StoreUnderTest {
+    let client = storage.redis.client.clone();
+    let storage = Arc::new(storage);
+    let advance = Box::new(move |time: Duration| {
+        let client = client.clone();
+        let passing = async move {
+            let now = async || {
+                let time = texts(client.call(&[b"TIME"]).await.unwrap()).unwrap();
+                let [seconds, micros] = [0, 1].map(|at| time[at].parse::<u64>().unwrap());
+                Duration::from_secs(seconds) + Duration::from_micros(micros)
+            };
+            let end = now().await + time + Duration::from_millis(2);
+            while let Some(left) = end.checked_sub(now().await) {
+                tokio::time::sleep(left).await;
+            }
+        };
+        Box::pin(passing) as _
+    });
+    StoreUnderTest { storage, advance }
 }
 
 checks!(tests: subject());
