@@ -24,14 +24,16 @@ const CLOCK_DIFFERENCE_MS: u64 = 2000;
 
 const NO_EVICTION: &str = "`redis-cli CONFIG SET maxmemory-policy noeviction`, and choose a maxmemory that is never reached";
 
+const CONFIG_GET: &str = "CONFIG GET";
+
 /// The checks of every master, with the command and the field that each needs.
 const CHECKS: [(Check, &str, &str); 8] = [
     (eviction, "INFO", "maxmemory_policy"),
     (memory, "INFO", "used_memory"),
     (connections, "INFO", "connected_clients"),
-    (idle_connections, "CONFIG GET", "timeout"),
+    (idle_connections, CONFIG_GET, "timeout"),
     (persistence, "INFO", "aof_enabled"),
-    (sync_policy, "CONFIG GET", "appendfsync"),
+    (sync_policy, CONFIG_GET, "appendfsync"),
     (saving, "INFO", "rdb_last_bgsave_status"),
     (confirmation, "INFO", "role"),
 ];
@@ -60,7 +62,14 @@ pub(crate) async fn findings(redis: &Connection, wanted: u32) -> Vec<Finding> {
     }
     findings.extend(unreported.into_iter().map(|(command, mut fields)| {
         fields.dedup();
-        not_reported(command, &fields.join(", "))
+        match command {
+            // It would also tell passwords, so a service's login should not have it.
+            CONFIG_GET => Finding::fine(format!(
+                "{} were not looked at: this login may not use {CONFIG_GET}",
+                fields.join(" and ")
+            )),
+            _ => not_reported(command, &fields.join(", ")),
+        }
     }));
     let has_roles = wanted > 0 && facts.values("role").next().is_some();
     findings.extend(has_roles.then(|| replicas::connected(&facts, wanted)));
