@@ -217,12 +217,30 @@ async fn a_diagnosis_finds_sentinels_that_cannot_replace_the_master() {
         silent.what.starts_with(&format!("the sentinel {nobody} cannot be asked")),
         "{silent:?}"
     );
-    redis::cmd("SENTINEL")
-        .arg(&["SET", "m", "quorum", "4"])
-        .exec(&mut sentinel.connection())
-        .unwrap();
+    let tell = |address: &str, words: &[&str]| {
+        let sentinel = redis::Client::open(format!("redis://{address}")).unwrap();
+        redis::cmd(words[0])
+            .arg(&words[1..])
+            .exec(&mut sentinel.get_connection().unwrap())
+            .unwrap();
+    };
+    let quorum = ["SENTINEL", "SET", "m", "quorum", "4"];
+    tell(first, &quorum);
+    let [one] = warnings(&storage).await.try_into().unwrap();
+    assert!(one.what.contains(&format!("{first} says 3 usable Sentinels")), "{one:?}");
+    // The others could replace it all the same.
+    assert_eq!(problems(&storage).await, []);
+    addresses.split(',').for_each(|address| tell(address, &quorum));
     let [problem] = problems(&storage).await.try_into().unwrap();
     assert!(problem.what.contains(&format!("{first} says 3 usable Sentinels")), "{problem:?}");
+
+    let few = "-sentinel +sentinel|get-master-addr-by-name +sentinel|master";
+    let few = format!("ACL SETUSER default {few}");
+    let few: Vec<&str> = few.split(' ').collect();
+    addresses.split(',').for_each(|address| tell(address, &few));
+    assert_eq!(problems(&storage).await, []);
+    let [hidden] = warnings(&storage).await.try_into().unwrap();
+    assert_eq!(hidden.what, "a sentinel does not answer SENTINEL CKQUORUM or SENTINEL SENTINELS");
 
     let alone = Sentinel::start_with(0, 1);
     let [replica, few] = warnings(&at(&alone.url())).await.try_into().unwrap();

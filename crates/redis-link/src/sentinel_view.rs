@@ -17,16 +17,16 @@ use crate::timeouts::Timeouts;
 #[non_exhaustive]
 pub struct SentinelView {
     /// The other sentinels that it knows, as `host:port`. Those that are gone for good stay among them until `SENTINEL
-    /// RESET`.
-    pub others: Vec<String>,
-    /// Why the sentinels could not replace the master now, in the words of the sentinel (`SENTINEL CKQUORUM`).
-    pub no_quorum: Option<String>,
+    /// RESET`. `None` if it does not answer `SENTINEL SENTINELS`, which an access control list may forbid.
+    pub others: Option<Vec<String>>,
+    /// Whether it could have the master replaced now, or else why not, in its own words. `None` if it does not answer
+    /// `SENTINEL CKQUORUM`.
+    pub quorum: Option<Result<(), String>>,
 }
 
 impl Client {
     /// Asks each sentinel that the address names, with short-lived connections. Returns their addresses as `host:port`, in
-    /// the order of the address, and what each says; nothing for a deployment without sentinels. What an
-    /// access control list forbids is left out.
+    /// the order of the address, and what each says; nothing for a deployment without sentinels.
     ///
     /// ```no_run
     /// # async fn example(client: redis_link::Client) {
@@ -66,16 +66,23 @@ async fn view(
     timeouts: Timeouts,
 ) -> Result<SentinelView, Obstacle> {
     let (mut connection, _) = enter_sentinel(sentinel, address, timeouts).await?;
-    let asked = ask::<()>(&mut connection, &["SENTINEL", "CKQUORUM", &address.master]).await;
-    let no_quorum = asked.err().filter(|error| code(error) == Some("NOQUORUM"));
-    let no_quorum = no_quorum.and_then(|error| error.detail().map(str::to_owned));
+    let quorum = match ask::<()>(&mut connection, &["SENTINEL", "CKQUORUM", &address.master]).await
+    {
+        Ok(()) => Some(Ok(())),
+        Err(error) if code(&error) == Some("NOQUORUM") => {
+            Some(Err(error.detail().unwrap_or_default().to_owned()))
+        }
+        Err(_) => None,
+    };
     let question = ["SENTINEL", "SENTINELS", &address.master];
-    let others: Vec<HashMap<String, String>> =
-        ask(&mut connection, &question).await.unwrap_or_default();
+    let others = ask::<Vec<HashMap<String, String>>>(&mut connection, &question).await.ok();
     let named = |other: HashMap<String, String>| {
         Some(format!("{}:{}", other.get("ip")?, other.get("port")?))
     };
-    let mut others: Vec<String> = others.into_iter().filter_map(named).collect();
-    others.sort_unstable();
-    Ok(SentinelView { others, no_quorum })
+    let others = others.map(|others| {
+        let mut others: Vec<String> = others.into_iter().filter_map(named).collect();
+        others.sort_unstable();
+        others
+    });
+    Ok(SentinelView { others, quorum })
 }
