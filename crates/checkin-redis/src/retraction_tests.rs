@@ -50,6 +50,8 @@ async fn a_raise_of_a_leaderboard_that_arrives_late_is_taken_back() {
     let due = storage.redis.call(&["ZRANGE", settling, "0", "-1"]).await.unwrap();
     let [due] = texts(due).unwrap().try_into().unwrap();
     storage.redis.call(&["ZADD", settling, "1", &due]).await.unwrap();
+    // There may be more of them.
+    assert_eq!(storage.apply_retractions(0, 9).await.unwrap(), 1);
     assert_eq!(storage.apply_retractions(0, 9).await.unwrap(), 0);
     assert_eq!(read().await, before);
     assert_eq!(ask(&storage, &format!("EXISTS {settling}")).await, ["0"]);

@@ -74,7 +74,7 @@ impl Retractions for RedisStorage {
         if !are_new {
             figures.settle(&checkins).await?;
             redis.call(&["ZREM", keys[1]].into_iter().chain(texts).collect::<Vec<_>>()).await?;
-            return Ok(0);
+            return Ok(stored.len());
         }
         // As with a batch: a fail-over must not remove the retractions and lose their effects.
         let topology = redis.writes.topology().await.map_err(failed)?;

@@ -45,9 +45,10 @@ pub trait Retractions: Send + Sync {
     /// As with an error.
     async fn retract_all(&self, user: UserId) -> Result<()>;
 
-    /// Takes up to `limit` retracted check-ins of a part out of the histories and figures. Returns their
-    /// number; 0 if none is left. Call it again after an error. The processor that holds the lease of the part
-    /// calls it; calls at the same time are harmless.
+    /// Takes up to `limit` retracted check-ins of a part out of the histories and figures, or, if there are none, compares
+    /// the lists of earlier ones with the figures once more. Returns their number; 0 if there is nothing to do at the
+    /// moment. Call it again after an error. The processor that holds the lease of the part calls it; calls at the same
+    /// time are harmless.
     ///
     /// # Cancel safety
     ///
