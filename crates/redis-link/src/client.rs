@@ -270,7 +270,8 @@ impl Client {
     /// Runs a script, and with it the commands of [`Request::Awaited`] if there are any.
     ///
     /// If it runs several times at the same moment on a server that does not have it, one of the runs sends the code and the
-    /// others wait until the server has it: on a slow network, the code of all of them would not arrive in time.
+    /// others wait until the server has it: on a slow network, the code of all of them would not arrive in time. On a
+    /// cluster, the runs for other servers that do not have it wait, too, and then each sends the code.
     pub(crate) async fn invoke(
         &self,
         (script, keys, arguments): (&Script, &[&[u8]], &[&[u8]]),

@@ -260,8 +260,7 @@ async fn no_session_that_has_ended_learns_anything_on_redis() {
     no_session_that_has_ended_learns_anything(Site::redis()).await;
 }
 
-/// Nor how often it has tried, or what it has begun. The session ends while the service reads the account, which is far
-/// away.
+/// Nor how often it has tried, or what it has begun. The session ends when the service has read it, and nothing else.
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn no_session_that_has_ended_learns_how_far_it_came() {
