@@ -12,6 +12,9 @@ use ServiceKind::{Api, Auth, Processor, Receiver};
 /// What Redis says of a command that it does not have.
 const UNKNOWN: &str = "unknown command";
 
+/// The command without which a server can be used: sessions are not cached then.
+const DISPENSABLE: &str = "client|tracking";
+
 const ALL: &[ServiceKind] = &ServiceKind::ALL;
 const READERS: &[ServiceKind] = &[Auth, Processor, Api];
 const LOG: &[ServiceKind] = &[Receiver, Processor, Api];
@@ -130,8 +133,12 @@ async fn missing(redis: &Connection, needed: Vec<Needed>) -> Result<Option<Missi
                 keys.push(key.clone());
                 continue;
             }
-            let of_kind = if error.contains(UNKNOWN) { &mut unknown } else { &mut commands };
-            of_kind.insert(command.name(), command.services());
+            let (name, is_unknown) = (command.name(), error.contains(UNKNOWN));
+            if is_unknown && name == DISPENSABLE {
+                continue;
+            }
+            let of_kind = if is_unknown { &mut unknown } else { &mut commands };
+            of_kind.insert(name, command.services());
         }
     }
     keys.dedup();

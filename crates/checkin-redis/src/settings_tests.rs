@@ -262,6 +262,12 @@ async fn a_diagnosis_names_commands_that_the_server_does_not_have() {
     assert!(
         fault.to_string().starts_with("the server does not have the commands xadd (receiver): ")
     );
+    // Without this one, sessions are not cached, and everything works.
+    let renamed = ["--appendonly", "yes", "--rename-command", "CLIENT", ""];
+    let server = RedisServer::start_with(&renamed);
+    let storage = super::tests::storage(&server);
+    storage.permitted(&ServiceKind::ALL).await.unwrap();
+    assert_eq!(problems(&storage).await, []);
 }
 
 #[tokio::test]
