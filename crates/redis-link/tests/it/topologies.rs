@@ -337,7 +337,8 @@ fn a_missing_node_is_reached_again_in_another_runtime() {
 async fn a_cluster_is_reached_again_by_a_login_that_may_not_ask_for_the_nodes() {
     let cluster = RedisCluster::start(2);
     for server in cluster.servers() {
-        let words = ["SETUSER", "app", "on", ">pass", "~*", "&*", "+@all", "-cluster|nodes"];
+        let words =
+            ["SETUSER", "app", "on", ">pass", "~*", "&*", "+@all", "-cluster", "+cluster|slots"];
         redis::cmd("ACL").arg(&words).exec(&mut server.connection()).unwrap();
     }
     let url = cluster.url().replace("redis-cluster://", "redis-cluster://app:pass@");
