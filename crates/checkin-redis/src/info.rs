@@ -7,7 +7,7 @@ use redis_link::Client;
 
 use crate::reply::{text, texts};
 
-/// Sections of `INFO`, of every node that responded.
+/// Sections of `INFO`, of every node.
 pub(crate) struct Info {
     /// The address of each node of a cluster, or else an empty one, and its sections.
     nodes: Vec<(String, String)>,

@@ -105,7 +105,7 @@ struct Needed {
     by: Vec<ServiceKind>,
 }
 
-/// What a login lacks, and the command that repairs it.
+/// What a login or a server lacks, and how to repair it.
 struct Missing {
     what: String,
     advice: String,
@@ -114,7 +114,7 @@ struct Missing {
 /// The permissions cannot be tried without carrying the commands out.
 struct Untried;
 
-/// Returns what the login lacks.
+/// Returns what the login or the server lacks.
 async fn missing(redis: &Connection, needed: Vec<Needed>) -> Result<Option<Missing>, Untried> {
     // Without these, the commands would be carried out. On a cluster, every pipeline is a transaction.
     let tries: &[&[&[&[u8]]]] = match redis.client.is_cluster() {
