@@ -32,7 +32,7 @@ impl Client {
     /// # async fn example(client: redis_link::Client) {
     /// for (address, view) in client.sentinels().await {
     ///     match view {
-    ///         Ok(view) => println!("{address} knows {} others", view.others.len()),
+    ///         Ok(view) => println!("{address} could replace the master: {:?}", view.quorum),
     ///         Err(obstacle) => println!("{address}: {obstacle}"),
     ///     }
     /// }
