@@ -13,7 +13,7 @@ const flash = require('connect-flash')
 const { Redis } = require('ioredis')
 const passport = require('passport')
 const { createClient } = require('redis')
-const { CLIENTS, RedisStore, commands, gate, ioredis, nodeRedis, startApp, startRedis } = require('./support')
+const { CLIENTS, RedisStore, commands, gate, ioredis, nodeRedis, startApp, startRedis, until } = require('./support')
 
 let server, client, call
 
@@ -312,6 +312,12 @@ describe('when Redis is not available', () => {
       for (let n = 0; n < 3; n++) assert.equal((await browser.get('/read')).status, 503)
       // A visitor without a session needs no Redis.
       assert.equal((await (await startApp(store, {}, routes()))().get('/read')).status, 200)
+      await own.start()
+      // The connections of a pool are there again one by one.
+      await until(async () => {
+        await browser.get('/set/a/2')
+        return (await browser.get('/read')).text === '{"a":"2"}'
+      })
     })
   }
 
