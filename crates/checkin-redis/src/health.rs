@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use checkin_storage::health::used_up_ids;
-use checkin_storage::{Fault, Finding, Health, ServiceKind, Severity};
-use redis_link::Reply;
+use checkin_storage::{Fault, Finding, Health, ServiceKind, Severity, StorageError};
+use redis_link::{Obstacle, Reply};
 
 use crate::connection::{Connection, at_once};
 use crate::fault::{failed, fault, of_error};
@@ -50,16 +50,18 @@ impl Health for RedisStorage {
         upgrade_words(&self.redis).await.map_err(|error| of_error(&error))
     }
 
-    async fn diagnose(&self) -> checkin_storage::Result<Vec<Finding>> {
-        let mut findings = vec![engine_of(&self.redis).await];
+    async fn diagnose(&self, findings: &mut Vec<Finding>) -> checkin_storage::Result<()> {
+        self.redis.client.check().await.map_err(|obstacle| StorageError::new(fault(obstacle)))?;
+        findings.push(engine_of(&self.redis).await);
         findings.extend(settings::findings(&self.redis, self.replicas).await);
         let permissions = permissions::finding(&self.redis).await;
         let may_read = permissions.severity != Severity::Problem;
         findings.push(permissions);
         if !may_read {
-            return Ok(findings);
+            return Ok(());
         }
-        findings.push(counts(&self.redis).await);
+        self.check().await.map_err(StorageError::new)?;
+        findings.push(counts(&self.redis).await?);
         findings.extend(log_ids::findings(&self.redis).await?);
         let (users, places) = log_ids::used_up(&self.redis).await?;
         findings.extend(used_up_ids(users, places));
@@ -67,7 +69,7 @@ impl Health for RedisStorage {
             let lost = partition.state().await?.lost;
             findings.extend(settings::lost_entries(lost, &partition.checkpoint()));
         }
-        Ok(findings)
+        Ok(())
     }
 }
 
@@ -118,28 +120,36 @@ fn fits(redis: &Connection, found: &str) -> Result<(), Fault> {
 }
 
 async fn engine_of(redis: &Connection) -> Finding {
-    match info(&redis.client, "server").await {
-        Some(info) if info.engines().next().is_some() => engine(info.engines()),
-        _ => not_reported("INFO", "redis_version"),
+    let info = info(&redis.client, &["server"]).await;
+    match info.engines().next() {
+        Some(_) => engine(info.engines()),
+        None => not_reported("INFO", "redis_version"),
     }
 }
 
-async fn counts(redis: &Connection) -> Finding {
+async fn counts(redis: &Connection) -> checkin_storage::Result<Finding> {
+    match counted(redis).await {
+        Err(error) if error.is_unreadable() || is_denied(&error) => Ok(Finding::problem(
+            "users, locations or check-ins cannot be counted",
+            "allow ZCARD and XLEN to this login, and look for keys of another type under the prefix",
+        )),
+        counted => counted,
+    }
+}
+
+async fn counted(redis: &Connection) -> checkin_storage::Result<Finding> {
     let count = async |command, key: String| {
         number(redis.call(&[command, &key]).await?).map(i64::unsigned_abs)
     };
-    let users = count("ZCARD", redis.keys.user_ids()).await;
-    let locations = count("ZCARD", redis.keys.location_ids()).await;
+    let users = count("ZCARD", redis.keys.user_ids()).await?;
+    let locations = count("ZCARD", redis.keys.location_ids()).await?;
     let partitions = (0..redis.keys.partitions()).map(|partition| redis.keys.log(partition));
-    let lengths = partitions.map(|log| count("XLEN", log));
-    let checkins = at_once(lengths.collect()).await.map(|lengths| lengths.iter().sum());
-    match (users, locations, checkins) {
-        (Ok(users), Ok(locations), Ok(checkins)) => Finding::content(users, locations, checkins),
-        _ => Finding::problem(
-            "users, locations or check-ins cannot be counted",
-            "allow ZCARD and XLEN to this login, and look for keys of another type under the prefix",
-        ),
-    }
+    let lengths = at_once(partitions.map(|log| count("XLEN", log)).collect()).await?;
+    Ok(Finding::content(users, locations, lengths.iter().sum()))
+}
+
+fn is_denied(error: &StorageError) -> bool {
+    Obstacle::of(error) == Some(Obstacle::NoPermission)
 }
 
 fn engine(engines: impl Iterator<Item = Engine>) -> Finding {

@@ -1,23 +1,51 @@
 //! What servers report of themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use redis_link::Client;
+use redis_link::{Client, ErrorKind, Reply};
 
 use crate::reply::{text, texts};
 
 /// Sections of `INFO`, of every node.
+#[derive(Default)]
 pub(crate) struct Info {
     /// The address of each node of a cluster, or else an empty one, and its sections.
-    nodes: Vec<(String, String)>,
+    nodes: BTreeMap<String, String>,
+    /// The addresses of the nodes of a cluster that do not answer.
+    silent: BTreeSet<String>,
 }
 
 impl Info {
-    /// Returns what nodes without addresses would have reported.
+    /// Returns what nodes with some addresses would have reported.
     #[cfg(test)]
     pub(crate) fn of(nodes: Vec<String>) -> Self {
-        Self { nodes: nodes.into_iter().map(|node| (String::new(), node)).collect() }
+        let numbered = nodes.into_iter().enumerate();
+        let nodes = numbered.map(|(number, node)| (number.to_string(), node)).collect();
+        Self { nodes, silent: BTreeSet::new() }
+    }
+
+    /// Asks each node, and adds what is read from its reply. What is forbidden is left out.
+    async fn ask(
+        &mut self,
+        client: &Client,
+        words: &[&[u8]],
+        read: impl Fn(Reply) -> Option<String>,
+    ) {
+        for (address, reply) in client.call_each(words).await.into_iter().flatten() {
+            match reply {
+                Ok(reply) => self.nodes.entry(address).or_default().extend(read(reply)),
+                Err(error) if error.kind() == ErrorKind::Unavailable && !address.is_empty() => {
+                    self.silent.insert(address);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Returns the addresses of the nodes of a cluster that do not answer.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = &str> {
+        self.silent.iter().map(String::as_str)
     }
 
     /// Returns the program of each node, from the section `server`.
@@ -107,38 +135,30 @@ impl fmt::Display for Engine {
 const SETTINGS: [&str; 4] =
     ["appendfsync", "no-appendfsync-on-rewrite", "min-replicas-to-write", "timeout"];
 
-/// Returns a section of `INFO`, or `None` if Redis refuses it: an access list may forbid it.
-pub(crate) async fn info(client: &Client, section: &str) -> Option<Info> {
-    let replies = client.call_each(&[b"INFO", section.as_bytes()]).await.ok()?;
-    let node = |(address, reply)| Some((address, text(reply).ok()?));
-    Some(Info { nodes: replies.into_iter().filter_map(node).collect() })
+/// Returns sections of `INFO` of each server, as far as they are not forbidden.
+pub(crate) async fn info(client: &Client, sections: &[&str]) -> Info {
+    let mut info = Info::default();
+    for section in sections {
+        info.ask(client, &[b"INFO", section.as_bytes()], |reply| text(reply).ok()).await;
+    }
+    info
 }
 
 /// Returns what each server reports of itself in these sections of `INFO`, and its settings, as far as they are not
 /// forbidden.
 pub(crate) async fn facts(client: &Client, sections: &[&str]) -> Info {
-    let mut nodes = BTreeMap::<String, String>::new();
-    for section in sections {
-        for (address, fields) in info(client, section).await.into_iter().flat_map(|info| info.nodes)
-        {
-            nodes.entry(address).or_default().push_str(&fields);
-        }
-    }
+    let mut facts = info(client, sections).await;
     for name in SETTINGS {
-        let replies = client.call_each(&[b"CONFIG", b"GET", name.as_bytes()]).await;
-        for (address, reply) in replies.into_iter().flatten() {
-            if let Some(value) = texts(reply).ok().and_then(|mut pair| pair.pop()) {
-                nodes.entry(address).or_default().push_str(&format!("{name}:{value}\r\n"));
-            }
-        }
+        let read = |reply| Some(format!("{name}:{}\r\n", texts(reply).ok()?.pop()?));
+        facts.ask(client, &[b"CONFIG", b"GET", name.as_bytes()], read).await;
     }
-    Info { nodes: nodes.into_iter().collect() }
+    facts
 }
 
 /// Returns whether `INFO` reports a cluster.
 pub(crate) async fn is_cluster(client: &Client) -> bool {
-    let info = info(client, "cluster").await;
-    info.is_some_and(|info| info.values("cluster_enabled").any(|value| value == "1"))
+    let info = info(client, &["cluster"]).await;
+    info.values("cluster_enabled").any(|value| value == "1")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use testkit::RedisServer;
 
 use super::RedisStorage;
 use super::keys::IdempotencyKey;
+use super::settings_tests::found;
 use super::tests::{ask, patient, storage};
 
 /// A program that writes entries with ids that it chooses.
@@ -25,7 +26,7 @@ async fn a_log_accepts_check_ins_after_another_program_moved_its_ids() {
         let wrong = |f: &Finding| f.what.contains("ids of") && f.severity != Severity::Fine;
         findings.into_iter().filter(wrong).collect::<Vec<_>>()
     };
-    assert_eq!(concerns(storage.diagnose().await.unwrap()), []);
+    assert_eq!(concerns(found(&storage).await), []);
     for (storage, log) in [(&storage, "ncc:checkins"), (&many, "many:checkins:{1}")] {
         let mut last = CheckinId::MIN;
         for theirs in
@@ -42,7 +43,7 @@ async fn a_log_accepts_check_ins_after_another_program_moved_its_ids() {
                 let now = crate::clock::Clock::default().now_ms();
                 assert!(newest.id == id && newest.time_ms.abs_diff(now) < 60_000, "{newest:?}");
             }
-            let concerns = concerns(storage.diagnose().await.unwrap());
+            let concerns = concerns(found(storage).await);
             assert_eq!(concerns.len(), 1, "{concerns:?}");
             assert!(concerns[0].what.contains("ahead of the clock"), "{concerns:?}");
         }
@@ -62,7 +63,7 @@ async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out()
     ask(&storage, &format!("XADD ncc:checkins {last} userId 1 locationId 1 starRating 1")).await;
     assert_eq!(count().await, 2);
     assert!(append().await.unwrap_err().is_used_up());
-    let findings = storage.diagnose().await.unwrap();
+    let findings = found(&storage).await;
     let finding = findings.iter().find(|finding| finding.what.contains("used up")).unwrap();
     assert_eq!(finding.severity, Severity::Problem);
     let commands: Vec<&str> = finding.advice.split('`').skip(1).step_by(2).collect();
@@ -80,7 +81,7 @@ async fn a_log_whose_ids_are_used_up_is_refused_and_the_doctor_has_the_way_out()
     assert_eq!(ask(&storage, "XLEN ncc:checkins").await, ["1"]);
     append().await.unwrap();
     assert_eq!(count().await, 1);
-    let findings = storage.diagnose().await.unwrap();
+    let findings = found(&storage).await;
     assert!(findings.iter().all(|finding| finding.severity != Severity::Problem), "{findings:?}");
 }
 

@@ -51,7 +51,8 @@ pub(crate) async fn findings(redis: &Connection, wanted: u32) -> Vec<Finding> {
         (!is_cluster).then_some((role, "INFO", "role")),
         (has_successors && wanted == 0).then_some((replicas::successor, "INFO", "role")),
     ];
-    let (mut findings, mut unreported) = (Vec::new(), BTreeMap::<_, Vec<&str>>::new());
+    let mut findings: Vec<Finding> = facts.silent().map(silent).collect();
+    let mut unreported = BTreeMap::<_, Vec<&str>>::new();
     for (check, command, field) in CHECKS.into_iter().chain(others.into_iter().flatten()) {
         let checked = |(address, node)| Some((address, check(node)?));
         let found: Vec<_> = facts.addressed_nodes().filter_map(checked).collect();
@@ -79,6 +80,14 @@ pub(crate) async fn findings(redis: &Connection, wanted: u32) -> Vec<Finding> {
     findings.extend(of_replicas);
     findings.extend(replicas::counted(&facts, wanted, &never_masters).filter(|_| has_roles));
     findings
+}
+
+fn silent(address: &str) -> Finding {
+    Finding::problem(
+        format!("the node {address} does not answer, and was not looked at"),
+        "start it, or see its log and check the network between it and this machine; `redis-cli CLUSTER NODES` shows \
+         what the other nodes think of it",
+    )
 }
 
 /// A function that makes a finding from what a node reports, or none if it does not report the field.
@@ -267,7 +276,8 @@ async fn clock_difference(redis: &Connection) -> Option<Finding> {
     let times = redis.client.call_each(&[b"TIME"]).await.ok()?;
     let after = redis.clock.now_ms().max(before);
     let times = times.into_iter().filter_map(|(_, time)| {
-        let seconds = text(array(time).ok()?.into_iter().next()?).ok()?.parse::<u64>().ok()?;
+        let seconds =
+            text(array(time.ok()?).ok()?.into_iter().next()?).ok()?.parse::<u64>().ok()?;
         // The whole seconds of Redis differ by up to one from its time.
         Some(seconds * 1000 + 500)
     });

@@ -13,7 +13,7 @@ use super::tests::{ask, patient, storage};
 async fn a_diagnosis_finds_settings_that_may_lose_data() {
     let server = RedisServer::start_with(&["--maxmemory-policy", "allkeys-lru"]);
     let storage = storage(&server);
-    let mut findings = storage.diagnose().await.unwrap();
+    let mut findings = found(&storage).await;
     findings.retain(|finding| finding.severity != Severity::Fine);
     assert_eq!(findings.len(), 2, "{findings:?}");
     for (finding, word) in findings.iter().zip(["allkeys-lru", "append-only"]) {
@@ -55,19 +55,25 @@ async fn a_diagnosis_finds_settings_that_may_lose_data() {
              rdb_last_bgsave_status, role (INFO)",
         ]
     );
-    let findings = storage.diagnose().await.unwrap();
+    let findings = found(&storage).await;
     let unseen = "timeout and appendfsync were not looked at: this login may not use CONFIG GET";
     assert!(findings.iter().any(|finding| finding.what == unseen), "{findings:?}");
 }
 
+pub(super) async fn found(storage: &RedisStorage) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    storage.diagnose(&mut findings).await.unwrap();
+    findings
+}
+
 async fn warnings(storage: &RedisStorage) -> Vec<Finding> {
-    let mut findings = storage.diagnose().await.unwrap();
+    let mut findings = found(storage).await;
     findings.retain(|finding| finding.severity == Severity::Warning);
     findings
 }
 
 pub(super) async fn problems(storage: &RedisStorage) -> Vec<Finding> {
-    let mut findings = storage.diagnose().await.unwrap();
+    let mut findings = found(storage).await;
     findings.retain(|finding| finding.severity == Severity::Problem);
     findings
 }
@@ -131,7 +137,7 @@ async fn a_diagnosis_finds_the_settings_of_replicas() {
     let [problem] = &problems[..] else { panic!("{problems:?}") };
     assert!(problem.what.ends_with("unless its replica-priority is 0"), "{problem:?}");
     sentinel.replica().pause();
-    let findings = storage.diagnose().await.unwrap();
+    let findings = found(&storage).await;
     let unknown = findings.iter().find(|finding| finding.what.contains("cannot be examined"));
     assert_eq!(unknown.unwrap().severity, Severity::Warning, "{findings:?}");
     sentinel.replica().resume();
@@ -144,7 +150,7 @@ async fn a_diagnosis_knows_replicas_that_never_become_the_master() {
     let warnings = async |wait: u32| {
         let storage = RedisStorage::new(patient(&sentinel.url()), "ncc", 1);
         let storage = storage.wait_for_replicas(wait, Duration::from_millis(100)).unwrap();
-        let mut findings = storage.diagnose().await.unwrap();
+        let mut findings = found(&storage).await;
         findings.retain(|finding| finding.severity != Severity::Fine);
         findings
     };

@@ -42,14 +42,14 @@ impl Health for SqliteStorage {
         Ok(())
     }
 
-    async fn diagnose(&self) -> Result<Vec<Finding>> {
+    async fn diagnose(&self, findings: &mut Vec<Finding>) -> Result<()> {
         let facts = self.file.read(Facts::read).await?;
-        let mut findings = facts.findings(&self.file);
+        findings.extend(facts.findings(&self.file));
         let now = self.file.now_ms();
         let read = move |connection: &Connection| id_finding(connection, now);
         findings.extend(self.file.read(read).await?);
         findings.extend(used_up_ids(facts.has_last_user, facts.has_last_location));
-        Ok(findings)
+        Ok(())
     }
 }
 

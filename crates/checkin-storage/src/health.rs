@@ -48,8 +48,12 @@ pub trait Health: Send + Sync {
     /// The next call continues with the data that is not yet upgraded.
     async fn upgrade(&self) -> Result<(), Fault>;
 
-    /// Returns the findings of `checkin doctor` about the store.
-    async fn diagnose(&self) -> Result<Vec<Finding>>;
+    /// Adds the findings of `checkin doctor` about the store, which it also [checks](Self::check).
+    ///
+    /// # Errors
+    ///
+    /// Why it ended early. What was found before is among the findings.
+    async fn diagnose(&self, findings: &mut Vec<Finding>) -> Result<()>;
 }
 
 /// A service that uses the store, perhaps with a login of its own.

@@ -10,9 +10,13 @@ use crate::reply::Reply;
 use crate::request::borrowed;
 use crate::tls;
 
+/// What each server replies, by its address.
+type Replies = Vec<(String, Result<Reply, Error>)>;
+
 impl Client {
-    /// Sends a command without keys to every primary of a cluster at once, or to the only server. Returns their
-    /// replies in the order of their addresses. An address is the announced `host:port`, and empty for an only server.
+    /// Sends a command without keys to every primary of a cluster at once, or to the only server. Returns what each of
+    /// them replies, in the order of their addresses. An address is the announced `host:port`, and empty for an only
+    /// server. The error of one that does not answer is as that of [`call`](Self::call), and hides no other reply.
     /// [`call`](Self::call) sends such a command to any one of them.
     ///
     /// ```no_run
@@ -26,14 +30,14 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call), if one of them does not answer.
+    /// As [`call`](Self::call), if no node of the cluster names the primaries.
     ///
     /// # Cancel safety
     ///
     /// Some of the servers may have carried out the command.
-    pub async fn call_each(&self, words: &[&[u8]]) -> Result<Vec<(String, Reply)>, Error> {
+    pub async fn call_each(&self, words: &[&[u8]]) -> Result<Replies, Error> {
         if !self.is_cluster() {
-            return Ok(vec![(String::new(), self.call(words).await?)]);
+            return Ok(vec![(String::new(), self.call(words).await)]);
         }
         let mut calls = JoinSet::new();
         for ((host, port), slot) in self.primaries().await? {
@@ -41,34 +45,39 @@ impl Client {
             let (client, words) = (self.clone(), words.iter().map(|word| word.to_vec()));
             let words: Vec<Vec<u8>> = words.collect();
             calls.spawn(async move {
-                Ok::<_, Error>((address, client.call_at(&borrowed(&words), slot).await?))
+                let reply = client.call_at(&borrowed(&words), slot).await;
+                (address, reply)
             });
         }
-        let mut replies = Vec::new();
-        while let Some(reply) = calls.join_next().await {
-            match reply {
-                Ok(reply) => replies.push(reply?),
-                Err(ended) => std::panic::resume_unwind(ended.into_panic()),
-            }
-        }
+        let mut replies = calls.join_all().await;
         replies.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         Ok(replies)
     }
 
-    /// Returns the replicas of the server, of the master that the sentinels name, or of every primary of a cluster:
-    /// their addresses as `host:port`, and a client of each, with the login of this one. A replica may be
+    /// Returns the replicas of the server, of the master that the sentinels name, or of every primary of a cluster that
+    /// answers: their addresses as `host:port`, and a client of each, with the login of this one. A replica may be
     /// unreachable from here, because it announces another address.
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call), if a server does not answer or forbids the command `ROLE`.
+    /// As [`call`](Self::call), if no server answers the command `ROLE`.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future is safe at any time.
     pub async fn replicas(&self) -> Result<Vec<(String, Self)>, Error> {
-        let roles = self.call_each(&[b"ROLE"]).await?;
-        let addresses = roles.into_iter().flat_map(|(_, role)| replicas(role));
+        let (mut roles, mut failed) = (Vec::new(), None);
+        for (_, role) in self.call_each(&[b"ROLE"]).await? {
+            match role {
+                Ok(role) => roles.push(role),
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) if roles.is_empty() => return Err(error),
+            _ => {}
+        }
+        let addresses = roles.into_iter().flat_map(replicas);
         addresses
             .map(|(host, port)| Ok((format!("{host}:{port}"), self.beside(host, port)?)))
             .collect()

@@ -154,7 +154,8 @@ pub async fn the_diagnosis_of_a_sound_store_has_no_problems(subject: StoreUnderT
     let storage = &*subject.storage;
     storage.ping().await.unwrap();
     load_a_user_and_a_location(storage).await;
-    let findings = storage.diagnose().await.unwrap();
+    let mut findings = Vec::new();
+    storage.diagnose(&mut findings).await.unwrap();
     let problems = findings.iter().filter(|finding| finding.severity == Severity::Problem);
     assert_eq!(problems.count(), 0, "{findings:?}");
     for finding in &findings {

@@ -4,11 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::account_findings::account_findings;
-use super::embedded::{Examination, examine};
+use super::embedded::examine;
 use super::session_stores::session_findings;
 use crate::config::{Common, Lifetimes, shown_time};
 use crate::session_secret;
@@ -23,8 +22,8 @@ pub(crate) const OPEN_OPERATOR: &str =
 /// Returns what is found about the settings and the store. With `verify`, all check-ins are counted again.
 pub async fn diagnose(config: &Common, verify: bool) -> Vec<Finding> {
     let mut findings = of_settings(config);
-    let examined = examine_store(config, verify).await;
-    findings.extend(examined.unwrap_or_else(|error| vec![found(&error)]));
+    let examined = examine_store(config, verify, &mut findings).await;
+    findings.extend(examined.err().map(|error| found(&error)));
     findings
 }
 
@@ -35,27 +34,14 @@ pub(super) async fn diagnose_within(
     limit: Duration,
 ) -> Vec<Finding> {
     let mut findings = of_settings(&config);
-    let ends = Instant::now() + limit;
-    let store = &*store;
-    // The slower one comes later: it reads each account, or each session.
-    let parts = [
-        state_findings(store).boxed(),
-        account_findings(&config, store).boxed(),
-        session_findings(&config).boxed(),
-    ];
-    for part in parts {
-        match timeout_at(ends, part).await {
-            Ok(Ok(found)) => findings.extend(found),
-            Ok(Err(error)) => findings.push(found(&error)),
-            Err(_) => {
-                findings.push(Finding::warning(
-                    format!("not everything was looked at within {limit:?}"),
-                    "run `checkin doctor`, which has no limit",
-                ));
-                break;
-            }
-        }
-    }
+    let examined = timeout(limit, of_store(&config, &*store, false, &mut findings)).await;
+    findings.extend(match examined {
+        Ok(examined) => examined.err().map(|error| found(&error)),
+        Err(_) => Some(Finding::warning(
+            format!("not everything was looked at within {limit:?}"),
+            "run `checkin doctor`, which has no limit",
+        )),
+    });
     findings
 }
 
@@ -85,54 +71,49 @@ fn lifetime_finding(lifetimes: &Lifetimes) -> Finding {
     }
 }
 
-/// Returns the finding for an error that prevents the diagnosis.
+/// Returns the finding for an error that ends the diagnosis.
 fn found(error: &anyhow::Error) -> Finding {
-    match error.downcast_ref::<Fault>() {
+    match error.chain().find_map(|cause| cause.downcast_ref::<Fault>()) {
         Some(fault) => Finding::problem(fault.what().to_owned(), fault.advice()),
         None => Finding::problem(chain(error.as_ref()), "repair it and run the doctor again"),
     }
 }
 
 /// Examines a store that is not in use by this process.
-async fn examine_store(config: &Common, verify: bool) -> anyhow::Result<Vec<Finding>> {
-    let Examination { mut findings, store } = examine(config).await?;
-    if let Some(store) = store {
-        findings.extend(of_store(config, &*store, verify).await);
+async fn examine_store(
+    config: &Common,
+    verify: bool,
+    findings: &mut Vec<Finding>,
+) -> anyhow::Result<()> {
+    let examination = examine(config).await?;
+    findings.extend(examination.findings);
+    match examination.store {
+        Some(store) => of_store(config, &*store, verify, findings).await,
+        None => Ok(()),
     }
-    Ok(findings)
 }
 
-/// Returns what is found until something fails, and what failed.
-async fn of_store(config: &Common, store: &dyn Storage, verify: bool) -> Vec<Finding> {
-    let audit = async {
-        match verify {
-            true => Ok(audit_findings(&store.audit().await?)),
-            false => Ok(Vec::new()),
-        }
-    };
-    let parts = [
-        state_findings(store).boxed(),
-        account_findings(config, store).boxed(),
-        session_findings(config).boxed(),
-        audit.boxed(),
-    ];
-    let mut findings = Vec::new();
-    for part in parts {
-        match part.await {
-            Ok(found) => findings.extend(found),
-            Err(error) => {
-                findings.push(found(&error));
-                break;
-            }
-        }
+/// Adds what is found until something fails. The slower parts come later: they read each account, each session, or each
+/// check-in.
+async fn of_store(
+    config: &Common,
+    store: &dyn Storage,
+    verify: bool,
+    findings: &mut Vec<Finding>,
+) -> anyhow::Result<()> {
+    store.diagnose(findings).await?;
+    findings.extend(state_findings(store).await?);
+    findings.extend(account_findings(config, store).await?);
+    findings.extend(session_findings(config).await?);
+    if verify {
+        findings.extend(audit_findings(&store.audit().await?));
     }
-    findings
+    Ok(())
 }
 
-/// Returns what is found about the store as a whole.
+/// Returns what is found about the store as a whole, whichever it is.
 async fn state_findings(store: &dyn Storage) -> anyhow::Result<Vec<Finding>> {
-    store.check().await?;
-    let mut findings = store.diagnose().await?;
+    let mut findings = Vec::new();
     let waiting = store.backlog().await?;
     findings.push(Finding::fine(match waiting {
         1 => "1 check-in waits to be applied".to_owned(),

@@ -366,6 +366,44 @@ fn replicas_and_clusters() {
     desk.stays_wrong(&format!("{sentinel}?sentinel_password=hunter2"), &["not a sentinel"]);
 }
 
+/// Whichever node is silent: each has other keys.
+#[cfg(feature = "external-tests")]
+#[test]
+fn a_silent_node_hides_nothing_that_the_others_say() {
+    let desk = Desk::new();
+    let mut cluster = RedisCluster::start(3);
+    cluster.suspect_nobody();
+    let doctor = |url: &str, silent: &str, other: &str| {
+        let doctor = desk.run(&["doctor"], url);
+        assert_eq!((doctor.code, doctor.stderr.as_str()), (1, ""), "{doctor:?}");
+        for line in [
+            format!("PROBLEM  the node {silent} does not answer"),
+            format!("PROBLEM  on {other}: with appendfsync no"),
+            "ok       Redis keeps an append-only file".to_owned(),
+        ] {
+            assert!(doctor.stdout.contains(&line), "{line}: {}", doctor.stdout);
+        }
+        assert!(!doctor.stdout.contains("allow "), "{}", doctor.stdout);
+    };
+    let url = cluster.url();
+    for number in 0..3 {
+        let other = (number + 1) % 3;
+        let [silent, address] = [number, other].map(|node| cluster.servers()[node].address());
+        let sync = |policy| {
+            command(&cluster.servers()[other], &["CONFIG", "SET", "appendfsync", policy]);
+        };
+        sync("no");
+        cluster.servers()[number].pause();
+        doctor(&url, &silent, &address);
+        cluster.servers()[number].resume();
+        sync("everysec");
+    }
+    command(&cluster.servers()[0], &["CONFIG", "SET", "appendfsync", "no"]);
+    let [address, silent] = [0, 2].map(|node| cluster.servers()[node].address());
+    cluster.server_mut(2).kill();
+    doctor(&url, &silent, &address);
+}
+
 #[cfg(feature = "external-tests")]
 #[test]
 fn sentinels() {

@@ -29,7 +29,7 @@ impl Health for MemoryStorage {
         Ok(())
     }
 
-    async fn diagnose(&self) -> Result<Vec<Finding>> {
+    async fn diagnose(&self, findings: &mut Vec<Finding>) -> Result<()> {
         let contents = self.contents();
         let counts = [contents.users.len(), contents.places.len(), contents.entries().count()];
         let [users, places, checkins] = counts.map(|count| count as u64);
@@ -38,6 +38,7 @@ impl Health for MemoryStorage {
         let last_place = contents.places.last_key_value().map(|(id, _)| id.get());
         let is_used_up = |last| last == Some(MAX_SAFE_INTEGER);
         let used_up = used_up_ids(is_used_up(last_user), is_used_up(last_place));
-        Ok(std::iter::once(content).chain(used_up).collect())
+        findings.extend(std::iter::once(content).chain(used_up));
+        Ok(())
     }
 }

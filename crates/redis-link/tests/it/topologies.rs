@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use redis_link::{
-    Client, ErrorKind, Observed, Obstacle, Reply, Script, Timeouts, Tracked, hash_slot, redis,
+    Client, Error, ErrorKind, Observed, Obstacle, Reply, Script, Timeouts, Tracked, hash_slot,
+    redis,
 };
 use testkit::{PATIENCE, RedisCluster, RedisServer, Sentinel, wait_until};
 
@@ -382,8 +383,35 @@ async fn a_command_for_each_node_is_sent_to_all_at_once() {
     let addresses = cluster.servers().iter().map(RedisServer::address);
     let expected: BTreeMap<String, Reply> =
         addresses.map(|address| (address, Reply::Int(0))).collect();
+    let replies: Vec<_> =
+        replies.into_iter().map(|(address, reply)| (address, reply.unwrap())).collect();
     assert_eq!(replies, expected.into_iter().collect::<Vec<_>>());
     assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_primary_that_does_not_answer_hides_no_reply_of_the_others() {
+    let cluster = RedisCluster::with_replicas(3);
+    cluster.suspect_nobody();
+    let limit = Duration::from_millis(300);
+    let timeouts = Timeouts { connect: limit, response: limit };
+    let client = Client::with_timeouts(&cluster.url(), timeouts).unwrap();
+    let silent = &cluster.servers()[1];
+    silent.pause();
+    testkit::until("the others are asked", async || {
+        let replies = client.call_each(&[b"PING"]).await.unwrap_or_default();
+        let is_as_expected = |(address, reply): &(String, Result<Reply, Error>)| match reply {
+            Ok(reply) => *address != silent.address() && *reply == Reply::Bytes("PONG".into()),
+            Err(error) => *address == silent.address() && error.kind() == ErrorKind::Unavailable,
+        };
+        replies.len() == 3 && replies.iter().all(is_as_expected)
+    })
+    .await;
+    testkit::until("their replicas are known", async || {
+        client.replicas().await.is_ok_and(|replicas| replicas.len() == 2)
+    })
+    .await;
+    silent.resume();
 }
 
 /// The client would send it again for longer.
