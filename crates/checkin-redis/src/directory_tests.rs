@@ -4,7 +4,7 @@ use testkit::RedisServer;
 
 use super::RedisStorage;
 use super::tests::{ask, storage};
-use checkin_domain::{Category, Coordinates, Location, LocationId, StarRating};
+use checkin_domain::{Category, Coordinates, Location, LocationId};
 use checkin_storage::conformance::{first, listed, location, user};
 use checkin_storage::{BulkLoad, Directory, Health, Nearby, Page, Period, Position};
 
@@ -84,12 +84,7 @@ async fn a_page_skips_entries_without_a_record() {
             .await
             .unwrap();
     }
-    let here = Nearby {
-        center: location(2).coordinates,
-        radius_m: 100.0,
-        category: None,
-        min_stars: StarRating::try_from(4).ok(),
-    };
+    let here = Nearby { center: location(2).coordinates, radius_m: 100.0, category: None };
     for limit in [1, 2, 7] {
         let users = listed(limit, async |page| storage.recent_users(page).await).await;
         assert_eq!(users, [(NOW_MS, 3), (NOW_MS, 2), (NOW_MS, 1)]);
@@ -204,7 +199,7 @@ async fn a_thousand_locations_at_one_point_are_listed_in_pages() {
     let places: Vec<Location> = (1..=1000).map(location).collect();
     storage.load_locations(&places).await.unwrap();
     let center = Coordinates::new(-122.27, 37.8).unwrap();
-    let near = Nearby { center, radius_m: 5000.0, category: Some(Category::Cafe), min_stars: None };
+    let near = Nearby { center, radius_m: 5000.0, category: Some(Category::Cafe) };
     let list = listed(100, async |page| storage.nearby(near, page).await).await;
     let ids: Vec<u64> = list.iter().map(|(_, id)| *id).collect();
     assert_eq!(ids, (1..=1000).collect::<Vec<_>>());

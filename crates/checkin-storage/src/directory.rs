@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::Result;
-use checkin_domain::{Category, Coordinates, Location, LocationId, OpeningHours, StarRating, User};
+use checkin_domain::{Category, Coordinates, Location, LocationId, OpeningHours, User};
 
 /// Lists of users and locations, in pages.
 ///
@@ -93,6 +93,4 @@ pub struct Nearby {
     pub radius_m: f64,
     /// Finds only locations of this category.
     pub category: Option<Category>,
-    /// Finds only locations with at least this average rating (rounded to one decimal, as displayed).
-    pub min_stars: Option<StarRating>,
 }

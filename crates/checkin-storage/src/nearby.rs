@@ -29,10 +29,7 @@ impl Nearby {
     fn rank(&self, location: &Location) -> Option<u64> {
         let rank = (self.center.distance_m(location.coordinates) * 1000.0) as u64;
         let wanted = metres(rank) <= self.radius_m
-            && self.category.is_none_or(|category| location.category == category)
-            && self
-                .min_stars
-                .is_none_or(|least| location.average_stars() >= f64::from(least.get()));
+            && self.category.is_none_or(|category| location.category == category);
         wanted.then_some(rank)
     }
 }
@@ -94,7 +91,7 @@ mod tests {
 
     fn near(radius_m: f64) -> Nearby {
         let center = Coordinates::new(0.0, 0.0).unwrap();
-        Nearby { center, radius_m, category: None, min_stars: None }
+        Nearby { center, radius_m, category: None }
     }
 
     fn circles(radius_m: f64, behind_m: u64) -> Vec<f64> {

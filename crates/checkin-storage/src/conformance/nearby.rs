@@ -5,7 +5,7 @@ use crate::Nearby;
 
 fn near(longitude: f64, latitude: f64, radius_m: f64) -> Nearby {
     let center = Coordinates::new(longitude, latitude).unwrap();
-    Nearby { center, radius_m, category: None, min_stars: None }
+    Nearby { center, radius_m, category: None }
 }
 
 async fn ids(storage: &dyn Storage, near: Nearby) -> Vec<u64> {
@@ -17,22 +17,17 @@ async fn ids(storage: &dyn Storage, near: Nearby) -> Vec<u64> {
     list.into_iter().map(|(_, id)| id).collect()
 }
 
-fn stars(number: u64) -> Option<StarRating> {
-    Some(StarRating::try_from(number).unwrap())
-}
-
 pub async fn locations_near_a_point_are_found_by_distance(subject: StoreUnderTest) {
     let storage = &*subject.storage;
-    let rated = |place: Location, num_stars| Location { num_checkins: 20, num_stars, ..place };
     let places = [
-        rated(place(1, "a", 10.0, 50.003), 100),
-        rated(place(2, "b", 10.0, 50.0011), 79),
-        Location { category: Category::Bar, ..rated(place(3, "c", 10.0, 50.002), 80) },
-        rated(place(4, "d", 10.0, 50.5), 80),
+        place(1, "a", 10.0, 50.003),
+        place(2, "b", 10.0, 50.0011),
+        Location { category: Category::Bar, ..place(3, "c", 10.0, 50.002) },
+        place(4, "d", 10.0, 50.5),
         // At one point, and a few centimetres apart: the distances of Redis would be equal.
-        Location { num_checkins: 0, num_stars: 0, ..place(6, "e", 10.0, 49.999) },
-        rated(place(5, "f", 10.0, 49.999), 69),
-        rated(place(7, "g", 10.0, 49.998_999_9), 99),
+        place(6, "e", 10.0, 49.999),
+        place(5, "f", 10.0, 49.999),
+        place(7, "g", 10.0, 49.998_999_9),
     ];
     storage.load_locations(&places).await.unwrap();
     let here = near(10.0, 50.0, 1000.0);
@@ -40,17 +35,10 @@ pub async fn locations_near_a_point_are_found_by_distance(subject: StoreUnderTes
     let page = storage.nearby(here, first(1)).await.unwrap();
     assert_eq!((page[0].rank / 1000, &page[0].item), (111, &places[5]));
 
-    for (category, min_stars, expected) in [
-        (Some(Category::Cafe), None, &[5, 6, 7, 2, 1][..]),
-        (Some(Category::Bar), None, &[3]),
-        (Some(Category::Gym), None, &[]),
-        (None, stars(0), &[5, 6, 7, 2, 3, 1]),
-        // An average of 3.95 is displayed as 4.0.
-        (None, stars(4), &[7, 2, 3, 1]),
-        (None, stars(5), &[7, 1]),
-        (Some(Category::Bar), stars(4), &[3]),
-    ] {
-        assert_eq!(ids(storage, Nearby { category, min_stars, ..here }).await, expected);
+    for (category, expected) in
+        [(Category::Cafe, &[5, 6, 7, 2, 1][..]), (Category::Bar, &[3]), (Category::Gym, &[])]
+    {
+        assert_eq!(ids(storage, Nearby { category: Some(category), ..here }).await, expected);
     }
     for (radius_m, expected) in [
         (-1.0, &[][..]),

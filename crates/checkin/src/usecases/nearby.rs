@@ -1,22 +1,32 @@
-//! Finds locations near a point: all of them, or only those that are open.
+//! Finds locations near a point: all of them, or only those with a rating, or that are open.
 
 use std::sync::Arc;
 
 use super::local_time::LocalTime;
-use crate::domain::{Location, OpeningHours};
+use crate::domain::{Location, StarRating};
 use crate::storage::{Directory, Nearby, Page, Position, Ranked, StorageError};
 
-/// The maximum number of candidates that a request checks. After that it returns the open ones among
-/// them.
+/// The maximum number of candidates that a request checks. After that it returns those among them that are
+/// wanted.
 const MAX_CANDIDATES: usize = 1000;
 
-/// The number of candidates whose opening hours are read at once.
-const CANDIDATES: usize = 100;
+/// The number of candidates that are read first. Often they fill a page.
+const FIRST_CANDIDATES: usize = 100;
 
 /// Finds locations near a point.
 pub(crate) struct NearbyLocations {
     directory: Arc<dyn Directory>,
     local_time: LocalTime,
+}
+
+/// What a location must have, beside its distance and its category. No index knows it, so candidates are
+/// checked one by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// At least this average rating (rounded to one decimal, as displayed).
+    pub(crate) min_stars: Option<StarRating>,
+    /// Opening hours that contain this time (milliseconds since 1970), as local time.
+    pub(crate) open_at_ms: Option<u64>,
 }
 
 /// A page of locations, the nearest first, and the position of the next page if there is one.
@@ -30,49 +40,54 @@ impl NearbyLocations {
         Self { directory, local_time: LocalTime::new() }
     }
 
-    /// Returns a page of all locations.
-    pub(crate) async fn all(&self, near: Nearby, page: Page) -> Result<NearbyPage, StorageError> {
-        let one_more = Page { limit: page.limit + 1, ..page };
-        Ok(NearbyPage::cut(self.directory.nearby(near, one_more).await?, page.limit))
-    }
-
-    /// Returns a page of the locations that are open at `now_ms` (milliseconds since 1970) in their
-    /// local time. It may have fewer locations than its limit, or none, although there is a next
-    /// page.
-    pub(crate) async fn open(
+    /// Returns a page of the locations that are wanted. If not all of them are, it may have fewer locations
+    /// than its limit, or none, although there is a next page.
+    pub(crate) async fn find(
         &self,
         near: Nearby,
+        wanted: Wanted,
         page: Page,
-        now_ms: u64,
     ) -> Result<NearbyPage, StorageError> {
-        let (mut open, mut looked_at, mut after) = (Vec::new(), 0, page.after);
-        loop {
-            let candidates = self.directory.nearby(near, Page { after, limit: CANDIDATES }).await?;
-            let is_last = candidates.len() < CANDIDATES;
-            looked_at += candidates.len();
+        if wanted == Wanted::default() {
+            let one_more = Page { limit: page.limit + 1, ..page };
+            return Ok(NearbyPage::cut(self.directory.nearby(near, one_more).await?, page.limit));
+        }
+        let (mut found, mut looked_at, mut after) = (Vec::new(), 0, page.after);
+        while looked_at < MAX_CANDIDATES {
+            let limit = looked_at.max(FIRST_CANDIDATES).min(MAX_CANDIDATES - looked_at);
+            let candidates = self.directory.nearby(near, Page { after, limit }).await?;
+            let is_last = candidates.len() < limit;
+            looked_at += limit;
             after = candidates.last().map(position);
-            open.extend(self.open_of(candidates, now_ms).await?);
-            if open.len() > page.limit {
-                return Ok(NearbyPage::cut(open, page.limit));
-            }
-            if is_last || looked_at >= MAX_CANDIDATES {
-                return Ok(NearbyPage { locations: open, next: after.filter(|_| !is_last) });
+            found.extend(self.wanted_of(candidates, wanted).await?);
+            if is_last || found.len() > page.limit {
+                return Ok(NearbyPage::cut(found, page.limit));
             }
         }
+        Ok(NearbyPage { locations: found, next: after })
     }
 
-    async fn open_of(
+    async fn wanted_of(
         &self,
-        candidates: Vec<Ranked<Location>>,
-        now_ms: u64,
+        mut candidates: Vec<Ranked<Location>>,
+        wanted: Wanted,
     ) -> Result<Vec<Ranked<Location>>, StorageError> {
-        let ids: Vec<_> = candidates.iter().map(|candidate| candidate.item.id).collect();
-        let hours = self.directory.hours_of(&ids).await?;
-        let is_open = |(candidate, hours): (Ranked<Location>, Option<OpeningHours>)| {
-            let (day, minute) = self.local_time.at(candidate.item.coordinates, now_ms);
-            hours?.is_open(day, minute).then_some(candidate)
+        if let Some(least) = wanted.min_stars {
+            candidates.retain(|found| found.item.average_stars() >= f64::from(least.get()));
+        }
+        let Some(now_ms) = wanted.open_at_ms else {
+            return Ok(candidates);
         };
-        Ok(candidates.into_iter().zip(hours).filter_map(is_open).collect())
+        let ids: Vec<_> = candidates.iter().map(|candidate| candidate.item.id).collect();
+        let mut hours = self.directory.hours_of(&ids).await?.into_iter();
+        candidates.retain(|candidate| {
+            let is_open = hours.next().flatten().map(|hours| {
+                let (day, minute) = self.local_time.at(candidate.item.coordinates, now_ms);
+                hours.is_open(day, minute)
+            });
+            is_open == Some(true)
+        });
+        Ok(candidates)
     }
 }
 

@@ -54,6 +54,7 @@ on_both_stores! {
     places
     lists_come_to_an_end
     nearness
+    ratings_near_a_point
     ones_own_history
     each_visitor_sees_only_what_is_allowed
     what_is_not_there
@@ -225,6 +226,34 @@ async fn nearness(scene: Scene) {
     for edge in ["90/180", "-90/-180", "0/180", "0/-180"] {
         good(anybody.get(&format!("/api/locations/{edge}/10")).await);
     }
+}
+
+/// A request checks a limited number of locations, however few of them are wanted.
+async fn ratings_near_a_point(scene: Scene) {
+    let place = |id: u64| {
+        let num_stars = if id == 2150 { 5 } else { 79 };
+        let num_checkins = if id == 2150 { 1 } else { 20 };
+        let point = format!("150.0,{}", -40.0 - (id as f64) / 10_000.0);
+        json!({"id": id, "name": "Far", "category": "gym", "location": point,
+               "numCheckins": num_checkins, "numStars": num_stars})
+    };
+    let places: Vec<Value> = (1001..=2150).map(place).collect();
+    let path = scene.site.directory.path().join("places.json");
+    std::fs::write(&path, json!({"locations": places}).to_string()).unwrap();
+    assert_eq!(scene.site.run("load", &[path.to_str().unwrap()]).code, 0);
+    let mut anybody = scene.api.client();
+    let here = "/api/locations/-40/150/12500?category=gym";
+    let first = anybody.get(&format!("{here}&minStars=5")).await;
+    assert!(first.header("link").is_some(), "{:?}", first.header("link"));
+    assert_eq!(good(first), json!([]));
+    let best = all(&mut anybody, &format!("{here}&minStars=5&limit=3")).await;
+    assert_eq!(best.first().map(|place| &place["id"]), Some(&json!(2150)));
+    // An average of 3.95 is displayed as 4.0.
+    let good_ones = all(&mut anybody, &format!("{here}&minStars=4&limit=100")).await;
+    let expected: Vec<u64> = (1001..=2150).collect();
+    assert_eq!(numbers(&good_ones, "id")[..1150], expected);
+    let none = all(&mut anybody, &format!("{here}&minStars=5&openNow=true")).await;
+    assert!(none.iter().all(|place| place["averageStars"] == 5.0), "{none:?}");
 }
 
 async fn ones_own_history(mut scene: Scene) {

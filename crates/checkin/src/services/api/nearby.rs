@@ -13,6 +13,7 @@ use crate::http::document::Problems;
 use crate::http::{Parameters, Problem, RequestAddress};
 use crate::input::{Documented, Given, Input, number, parameters};
 use crate::storage::{Nearby, Page, Position, Ranked};
+use crate::usecases::nearby::Wanted;
 
 /// The largest distance between two points of the earth, in miles.
 const MAX_MILES: f64 = 12_500.0;
@@ -74,8 +75,8 @@ fn numbers() -> ObjectBuilder {
 
 /// Lists locations near a point, the nearest first.
 ///
-/// With `openNow=true`, a page may have fewer locations than its limit, or none, although there is
-/// a next page.
+/// With `minStars` or `openNow=true`, a page may have fewer locations than its limit, or none, although
+/// there is a next page.
 #[utoipa::path(
     get, operation_id = "listLocationsNearby", path = "/api/locations/{lat}/{lng}/{radius}", tag = "locations", security(()),
     params(NearbyQuery),
@@ -89,12 +90,10 @@ pub(super) async fn nearby(
     let center = Coordinates::new(query.longitude.0, query.latitude.0);
     let center = center.map_err(|_| Problem::internal())?;
     let radius_m = query.radius.0 * METRES_PER_MILE;
-    let near = Nearby { center, radius_m, category, min_stars };
+    let near = Nearby { center, radius_m, category };
+    let open_at_ms = query.open_now.filter(|open_now| *open_now).map(|_| now_ms());
     let page = Page { after: paging.after, limit: paging.limit };
-    let found = match query.open_now {
-        Some(true) => api.nearby.open(near, page, now_ms()).await?,
-        Some(false) | None => api.nearby.all(near, page).await?,
-    };
+    let found = api.nearby.find(near, Wanted { min_stars, open_at_ms }, page).await?;
     Ok(paging.page(found.locations.into_iter().map(shown).collect(), found.next))
 }
 
