@@ -208,6 +208,43 @@ async fn a_thousand_locations_at_one_point_are_listed_in_pages() {
     assert_eq!(page[0].item.id.get(), 501);
 }
 
+/// Returns the number of bytes that Redis has sent.
+async fn sent_bytes(storage: &RedisStorage) -> u64 {
+    let info = ask(storage, "INFO stats").await.concat();
+    let line = info.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+    line.unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_page_near_a_point_reads_few_of_the_locations_in_the_circle() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    let in_town = |id: u64| {
+        let (east, north) = ((id % 60) as f64 / 500.0, (id / 60) as f64 / 500.0);
+        let coordinates = Coordinates::new(10.0 + east, 50.0 + north).unwrap();
+        Location { coordinates, ..location(id) }
+    };
+    let places: Vec<Location> = (1..=3600).map(in_town).collect();
+    storage.load_locations(&places).await.unwrap();
+    for (longitude, latitude) in [(10.06, 50.06), (-60.0, -20.0)] {
+        let center = Coordinates::new(longitude, latitude).unwrap();
+        let near = Nearby { center, radius_m: f64::INFINITY, category: None };
+        let list = listed(4000, async |page| storage.nearby(near, page).await).await;
+        assert_eq!(list.len(), 3600);
+        for behind in [0, 1, 1800, 3590] {
+            let after = list[..behind].last().map(|&(rank, id)| Position { rank, id });
+            let before = sent_bytes(&storage).await;
+            let page = storage.nearby(near, Page { after, limit: 9 }).await.unwrap();
+            let sent = sent_bytes(&storage).await - before;
+            let ids: Vec<u64> = page.iter().map(|place| place.item.id.get()).collect();
+            let expected: Vec<u64> = list[behind..behind + 9].iter().map(|(_, id)| *id).collect();
+            assert_eq!(ids, expected);
+            // The ids of all locations have more than 100,000 bytes, their hashes many more.
+            assert!(sent < 50_000, "{sent} bytes for 9 locations behind {behind} from {center}");
+        }
+    }
+}
+
 /// An older program indexes names differently, before and while this version runs.
 #[tokio::test]
 async fn names_that_an_older_program_indexed_are_indexed_again() {

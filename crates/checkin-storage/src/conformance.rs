@@ -158,6 +158,7 @@ macro_rules! conformance_checks {
             locations_near_a_point_are_found_by_distance
             locations_are_near_across_the_antimeridian_and_the_poles
             distances_use_the_exact_coordinates_everywhere
+            a_page_of_many_locations_is_found_from_near_and_from_far
             locations_are_found_by_the_words_of_their_names
             a_name_in_any_script_is_found_by_typing_it
             search_results_are_returned_in_pages

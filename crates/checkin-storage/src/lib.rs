@@ -6,6 +6,7 @@ mod applier;
 mod attempts;
 mod audit;
 mod bulk;
+mod cells;
 #[cfg(feature = "conformance")]
 #[expect(clippy::unwrap_used, reason = "a check that cannot continue fails")]
 pub mod conformance;

@@ -114,3 +114,42 @@ pub async fn distances_use_the_exact_coordinates_everywhere(subject: StoreUnderT
         assert_eq!(found, expected, "{near:?}");
     }
 }
+
+/// Returns places of a town: most in streets, some in one house, as in a mall.
+fn town() -> Vec<Location> {
+    let at = |id: u64| match id {
+        1..=200 => (10.0, 50.0),
+        _ => (10.0 + (id % 40) as f64 / 2000.0, 50.0 + (id / 40) as f64 / 3000.0),
+    };
+    let one = |id| {
+        let (longitude, latitude) = at(id);
+        let category = if id.is_multiple_of(50) { Category::Gym } else { Category::Cafe };
+        Location { category, ..place(id, "a", longitude, latitude) }
+    };
+    (1..=1200).map(one).collect()
+}
+
+pub async fn a_page_of_many_locations_is_found_from_near_and_from_far(subject: StoreUnderTest) {
+    let storage = &*subject.storage;
+    let places = town();
+    storage.load_locations(&places).await.unwrap();
+    for (longitude, latitude, radius_m) in
+        [(10.0, 50.0, 500.0), (10.01, 50.005, f64::INFINITY), (-60.0, -20.0, f64::INFINITY)]
+    {
+        for category in [None, Some(Category::Gym)] {
+            let near = Nearby { category, ..near(longitude, latitude, radius_m) };
+            let is_wanted = |place: &&Location| category.is_none_or(|is| place.category == is);
+            let rank = |place: &Location| {
+                let rank = (near.center.distance_m(place.coordinates) * 1000.0) as u64;
+                (rank, place.id.get())
+            };
+            let mut expected: Vec<_> = places.iter().filter(is_wanted).map(rank).collect();
+            expected.retain(|(rank, _)| *rank as f64 / 1000.0 <= radius_m);
+            expected.sort_unstable();
+            for limit in [70, 2000] {
+                let list = listed(limit, async |page| storage.nearby(near, page).await).await;
+                assert_eq!(list, expected, "{near:?}");
+            }
+        }
+    }
+}
