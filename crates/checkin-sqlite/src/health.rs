@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use sqlite_writer::rusqlite::{self, Connection};
 
 use super::log::id_finding;
+use super::volume::volume_findings;
 use super::{SqliteStorage, column};
 use checkin_domain::MAX_SAFE_INTEGER;
 use checkin_storage::health::used_up_ids;
@@ -45,6 +46,8 @@ impl Health for SqliteStorage {
     async fn diagnose(&self, findings: &mut Vec<Finding>) -> Result<()> {
         let facts = self.file.read(Facts::read).await?;
         findings.extend(facts.findings(&self.file));
+        let path = self.file.path().to_owned();
+        findings.extend(self.file.read(move |_| Ok(volume_findings(&path))).await?);
         let now = self.file.now_ms();
         let read = move |connection: &Connection| id_finding(connection, now);
         findings.extend(self.file.read(read).await?);

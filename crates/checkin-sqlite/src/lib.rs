@@ -34,6 +34,7 @@ mod security_events;
 mod standing;
 mod swarm;
 mod users;
+mod volume;
 mod weather;
 mod words;
 

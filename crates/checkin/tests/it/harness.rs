@@ -592,6 +592,16 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
+/// The doctor's warnings and problems. A folder for temporary files may be in memory, which the doctor warns of.
+pub(crate) fn complaints(doctor: &str) -> Vec<&str> {
+    let complains = |line: &&str| line.starts_with("warning") || line.starts_with("PROBLEM");
+    doctor
+        .lines()
+        .filter(complains)
+        .filter(|line| !line.contains(" is in memory (tmpfs)"))
+        .collect()
+}
+
 /// The names in a directory, in order.
 pub(crate) fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
