@@ -132,8 +132,13 @@ impl fmt::Display for Engine {
 }
 
 /// The settings that the doctor looks at. One command for each: `CONFIG GET` takes several names since Redis 7.0 only.
-const SETTINGS: [&str; 4] =
-    ["appendfsync", "no-appendfsync-on-rewrite", "min-replicas-to-write", "timeout"];
+const SETTINGS: [&str; 5] = [
+    "appendfsync",
+    "no-appendfsync-on-rewrite",
+    "auto-aof-rewrite-percentage",
+    "min-replicas-to-write",
+    "timeout",
+];
 
 /// Returns sections of `INFO` of each server, as far as they are not forbidden.
 pub(crate) async fn info(client: &Client, sections: &[&str]) -> Info {

@@ -217,6 +217,11 @@ fn sync_policy(node: Node<'_>) -> Option<Finding> {
             lost("no-appendfsync-on-rewrite yes", " while Redis rewrites its files"),
             "`redis-cli CONFIG SET no-appendfsync-on-rewrite no`, on each server",
         ),
+        _ if node.field("auto-aof-rewrite-percentage") == Some("0") => Finding::warning(
+            "Redis never rewrites its append-only file by itself, so the file grows until the disk is full",
+            "`redis-cli CONFIG SET auto-aof-rewrite-percentage 100`, on each server, unless something else calls \
+             BGREWRITEAOF",
+        ),
         policy => Finding::fine(format!("appendfsync is {policy}")),
     })
 }
@@ -341,6 +346,9 @@ mod tests {
             (idle_connections, "timeout:300\r\n", warning),
             (sync_policy, "appendfsync:everysec\r\nno-appendfsync-on-rewrite:no\r\n", fine),
             (sync_policy, "appendfsync:everysec\r\n", fine),
+            (sync_policy, "appendfsync:everysec\r\nauto-aof-rewrite-percentage:100\r\n", fine),
+            (sync_policy, "appendfsync:everysec\r\nauto-aof-rewrite-percentage:0\r\n", warning),
+            (sync_policy, "appendfsync:no\r\nauto-aof-rewrite-percentage:0\r\n", problem),
             (sync_policy, "appendfsync:no\r\nno-appendfsync-on-rewrite:no\r\n", problem),
             (sync_policy, "appendfsync:always\r\nno-appendfsync-on-rewrite:yes\r\n", problem),
             (confirmation, "role:master\r\nmin-replicas-to-write:0\r\n", fine),

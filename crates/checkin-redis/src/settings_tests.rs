@@ -40,6 +40,11 @@ async fn a_diagnosis_finds_settings_that_may_lose_data() {
     ask(&storage, "CONFIG SET maxmemory 0").await;
     assert_eq!(problems(&storage).await, []);
 
+    ask(&storage, "CONFIG SET auto-aof-rewrite-percentage 0").await;
+    let [grows] = warnings(&storage).await.try_into().unwrap();
+    assert!(grows.what.contains("append-only file"), "{grows:?}");
+    ask(&storage, "CONFIG SET auto-aof-rewrite-percentage 100").await;
+
     ask(&storage, "CONFIG SET timeout 3600").await;
     let [closes] = warnings(&storage).await.try_into().unwrap();
     assert!(closes.what.contains("3600 s"), "{closes:?}");
