@@ -84,7 +84,7 @@ impl RedisStorage {
         let (mut report, mut windows, mut sums) =
             (AuditReport::default(), Vec::new(), Sums::default());
         for partition in self.partitions() {
-            let window = window(partition).await?;
+            let window = window(partition, PAGE).await?;
             sum_up(partition, &window, &mut sums, &mut report).await?;
             windows.push(window);
         }

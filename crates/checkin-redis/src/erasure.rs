@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use checkin_domain::week::WEEK_MS;
 use checkin_domain::{Checkin, CheckinId, UserId};
-use checkin_storage::Result;
 use checkin_storage::weeks::kept_weeks;
+use checkin_storage::{Result, Retractions as _};
 use redis_link::Reply;
 
+use crate::RedisStorage;
 use crate::connection::at_once;
 use crate::entry::{self, RawEntry};
-use crate::history::Histories;
+use crate::history::{Histories, Member};
 use crate::lists::Lists;
-use crate::partition::{PAGE, Partition};
+use crate::partition::Partition;
 use crate::reply::{array, text, texts};
 use crate::retractions::add_marks;
 use crate::users;
@@ -20,69 +21,114 @@ use crate::users;
 /// No user has this id.
 const NOBODY: &str = "0";
 
-/// Erases what belongs to the check-ins of a user, all of which are in this partition.
+/// Maximum number of retractions that are applied at the same time. All of them stay if one fails.
+const APPLIED_AT_ONCE: usize = 100;
+
+/// What is done, in this order: the check-ins of the history, of the log and of the dead letters are retracted, the
+/// retractions are applied, and the figures are removed with what is kept against another import.
+const PHASES: [&str; 8] =
+    ["history", "log", "dead-letters", "apply", "figures", "imported", "visits", "retracted"];
+
+/// Erases what belongs to the check-ins of a user, all of which are in one partition.
 pub(crate) struct Erasure<'a> {
-    pub(crate) partition: Partition<'a>,
+    pub(crate) storage: &'a RedisStorage,
     pub(crate) user: UserId,
+    /// The number of check-ins of a step.
+    pub(crate) limit: usize,
 }
 
 impl Erasure<'_> {
-    /// Retracts the check-ins of the history, of the log and of the dead letters.
-    pub(crate) async fn retract(&self) -> Result<()> {
-        let redis = self.partition.redis;
-        let (key, mut cursor) = (redis.keys.user_history(self.user), "0".to_owned());
-        loop {
-            let members;
-            (members, cursor) = Histories(redis).scan(&key, &cursor).await?;
-            let own = members.into_iter().filter_map(|member| member.of_user(self.user));
-            self.retract_each(own.collect()).await?;
-            if cursor == "0" {
-                break;
-            }
+    /// Does one step. Its beginning is a phase, and a place there that is empty at first. Returns where the next one begins.
+    pub(crate) async fn step(&self, from: Option<&str>) -> Result<Option<String>> {
+        let (phase, at) = from.and_then(|from| from.split_once(' ')).unwrap_or((PHASES[0], ""));
+        let (keys, number) = (&self.storage.redis.keys, self.partition().number);
+        let id = self.user.to_string();
+        let is_second = |member: &str| member.split(' ').nth(1) == Some(&id);
+        let of_visit = |member: &str| match member.split_once(' ') {
+            Some(("at", rest)) => rest.split(' ').nth(1) == Some(&id),
+            _ => is_second(member),
+        };
+        let next = match phase {
+            "history" => self.retract_history(at).await,
+            "log" => self.retract_log(at).await,
+            "dead-letters" => self.retract_dead_letters(at).await,
+            "apply" => self.apply(number).await,
+            "figures" => self.forget_figures().await,
+            "imported" => self.remove_from(&SET, keys.imported(number), at, is_second).await,
+            "visits" => self.remove_from(&SET, keys.swarm_visits(number), at, of_visit).await,
+            _ => self.remove_from(&SORTED_SET, keys.retracted(number), at, is_second).await,
+        };
+        if let Some(at) = next? {
+            return Ok(Some(format!("{phase} {at}")));
         }
-        let mut after = CheckinId::MIN;
-        loop {
-            let entries = self.partition.entries_after(after, PAGE).await?;
-            let Some(last) = entries.last() else { break };
-            after = last.id;
-            self.retract_entries(entries).await?;
-        }
-        let (key, mut from) = (redis.keys.dead_letters(self.partition.number), "-".to_owned());
-        loop {
-            let range = ["XRANGE", &key, &from, "+", "COUNT", &PAGE.to_string()];
-            let letters = entry::read_all(redis.call(&range).await?)?;
-            let Some(last) = letters.last() else { return Ok(()) };
-            from = format!("({}", last.id);
-            let fields = |letter: &RawEntry| {
-                RawEntry::from_json(letter.id, letter.value("fields").unwrap_or("{}")).ok()
-            };
-            self.retract_entries(letters.iter().filter_map(fields).collect()).await?;
-        }
+        let mut following = PHASES.iter().skip_while(|known| **known != phase).skip(1);
+        Ok(following.next().map(|phase| format!("{phase} ")))
+    }
+
+    fn partition(&self) -> Partition<'_> {
+        let redis = &self.storage.redis;
+        Partition { redis, number: redis.keys.partition_of(self.user) }
+    }
+
+    async fn retract_history(&self, at: &str) -> Result<Option<String>> {
+        let redis = &self.storage.redis;
+        let position = at.split_once(' ').map(|(score, member)| (member.into(), score.into()));
+        let key = redis.keys.user_history(self.user);
+        let page = Histories(redis).page(&key, position.as_ref(), self.limit).await?;
+        let members = page.iter().filter_map(|(member, score)| Member::read(member, score));
+        self.retract_each(members.filter_map(|member| member.of_user(self.user)).collect()).await?;
+        Ok(page.last().map(|(member, score)| format!("{score} {member}")))
+    }
+
+    async fn retract_log(&self, at: &str) -> Result<Option<String>> {
+        let after = at.parse().unwrap_or(CheckinId::MIN);
+        let entries = self.partition().entries_after(after, self.limit).await?;
+        let last = entries.last().map(|entry| entry.id.to_string());
+        self.retract_entries(entries).await?;
+        Ok(last)
+    }
+
+    async fn retract_dead_letters(&self, at: &str) -> Result<Option<String>> {
+        let Partition { redis, number } = self.partition();
+        let key = redis.keys.dead_letters(number);
+        let after = if at.is_empty() { "-".to_owned() } else { format!("({at}") };
+        let range = ["XRANGE", &key, &after, "+", "COUNT", &self.limit.to_string()];
+        let letters = entry::read_all(redis.call(&range).await?)?;
+        let fields = |letter: &RawEntry| {
+            RawEntry::from_json(letter.id, letter.value("fields").unwrap_or("{}")).ok()
+        };
+        self.retract_entries(letters.iter().filter_map(fields).collect()).await?;
+        Ok(letters.last().map(|letter| letter.id.to_string()))
+    }
+
+    async fn apply(&self, number: usize) -> Result<Option<String>> {
+        let limit = self.limit.min(APPLIED_AT_ONCE);
+        let applied = self.storage.apply_retractions(number, limit).await?;
+        Ok((applied > 0).then(String::new))
     }
 
     async fn retract_entries(&self, mut entries: Vec<RawEntry>) -> Result<()> {
         let user = self.user.to_string();
         entries.retain(|entry| entry.value("userId") == Some(&user));
-        let entries = self.partition.dated(entries).await?;
+        let entries = self.partition().dated(entries).await?;
         let checkins = entries.into_iter().filter_map(|entry| entry.checkin().ok());
         self.retract_each(checkins.collect()).await
     }
 
     async fn retract_each(&self, checkins: Vec<Checkin>) -> Result<()> {
-        let retract = checkins.iter().map(|checkin| self.partition.retract(checkin));
+        let partition = self.partition();
+        let retract = checkins.iter().map(|checkin| partition.retract(checkin));
         at_once(retract.collect()).await.map(drop)
     }
 
-    /// Removes the figures of the user, and what is kept about the check-ins against another import: nothing is
-    /// imported for a deleted account.
-    pub(crate) async fn forget(&self) -> Result<()> {
-        let (redis, id) = (self.partition.redis, self.user.get());
-        let (keys, number) = (&redis.keys, self.partition.number);
+    /// Removes the figures of the user. Nothing is imported for a deleted account.
+    async fn forget_figures(&self) -> Result<Option<String>> {
+        let (redis, keys) = (&self.storage.redis, &self.storage.redis.keys);
         let places: BTreeSet<_> = match users::read(redis, self.user).await? {
             Some(user) => user.last_seen_at.into_iter().collect(),
             None => BTreeSet::new(),
         };
-        add_marks(redis, keys.lowered_users(), [id].into_iter()).await?;
+        add_marks(redis, keys.lowered_users(), [self.user.get()].into_iter()).await?;
         let of_user =
             [keys.user(self.user), keys.user_history(self.user), keys.user_base(self.user)];
         let of_user = of_user.each_ref().map(String::as_str);
@@ -90,15 +136,7 @@ impl Erasure<'_> {
         let now_ms = redis.clock.now_ms();
         let recent = (0..8).map(|week| now_ms.saturating_sub(week * WEEK_MS));
         Lists(redis).settle_user(self.user, &kept_weeks(recent, now_ms), &places).await?;
-
-        let is_second = |member: &str| member.split(' ').nth(1) == Some(&id.to_string());
-        let of_visit = |member: &str| match member.split_once(' ') {
-            Some(("at", rest)) => rest.split(' ').nth(1) == Some(&id.to_string()),
-            _ => is_second(member),
-        };
-        self.remove_from("SSCAN", "SREM", keys.imported(number), is_second).await?;
-        self.remove_from("SSCAN", "SREM", keys.swarm_visits(number), of_visit).await?;
-        self.remove_from("ZSCAN", "ZREM", keys.retracted(number), is_second).await
+        Ok(None)
     }
 
     /// Leaves marks without the user: whoever moves the checkpoint has to know that entries of a batch that was read
@@ -109,40 +147,43 @@ impl Erasure<'_> {
         let words: Vec<String> =
             ids.flat_map(|id| [id.ms.to_string(), format!("{id} {NOBODY}")]).collect();
         let words = words.iter().map(String::as_str);
-        self.partition
-            .redis
-            .call(&["ZADD", key].into_iter().chain(words).collect::<Vec<_>>())
-            .await?;
-        Ok(())
+        let add: Vec<&str> = ["ZADD", key].into_iter().chain(words).collect();
+        self.storage.redis.call(&add).await.map(drop)
     }
 
-    /// Removes the members of a set, or of a sorted set, that are those of the user.
+    /// Removes those members of a part of a set that are the user's. Returns where the next part begins.
     async fn remove_from(
         &self,
-        scan: &str,
-        remove: &str,
+        of: &Commands,
         key: String,
+        at: &str,
         is_own: impl Fn(&str) -> bool + Send,
-    ) -> Result<()> {
-        let (redis, mut cursor) = (self.partition.redis, "0".to_owned());
-        // The scores of a sorted set come between its members.
-        let step = if scan == "ZSCAN" { 2 } else { 1 };
-        loop {
-            let words = [scan, &key, &cursor, "COUNT", &PAGE.to_string()];
-            let mut found = array(redis.call(&words).await?)?.into_iter();
-            cursor = text(found.next().unwrap_or(Reply::Nil))?;
-            let members = texts(found.next().unwrap_or(Reply::Nil))?;
-            let own = members.iter().step_by(step).filter(|member| is_own(member));
-            let own: Vec<&str> = own.map(String::as_str).collect();
-            if !own.is_empty() {
-                if scan == "ZSCAN" {
-                    self.leave_ids(&key, &own).await?;
-                }
-                redis.call(&[&[remove, &key], &own[..]].concat()).await?;
+    ) -> Result<Option<String>> {
+        let redis = &self.storage.redis;
+        let cursor = if at.is_empty() { "0" } else { at };
+        let words = [of.scan, &key, cursor, "COUNT", &self.limit.to_string()];
+        let mut found = array(redis.call(&words).await?)?.into_iter();
+        let cursor = text(found.next().unwrap_or(Reply::Nil))?;
+        let members = texts(found.next().unwrap_or(Reply::Nil))?;
+        let own = members.iter().step_by(of.step).filter(|member| is_own(member));
+        let own: Vec<&str> = own.map(String::as_str).collect();
+        if !own.is_empty() {
+            if of.scan == SORTED_SET.scan {
+                self.leave_ids(&key, &own).await?;
             }
-            if cursor == "0" {
-                return Ok(());
-            }
+            redis.call(&[&[of.remove, &key], &own[..]].concat()).await?;
         }
+        Ok((cursor != "0").then_some(cursor))
     }
 }
+
+/// The commands of a kind of set.
+struct Commands {
+    scan: &'static str,
+    remove: &'static str,
+    /// The scores of a sorted set come between its members.
+    step: usize,
+}
+
+const SET: Commands = Commands { scan: "SSCAN", remove: "SREM", step: 1 };
+const SORTED_SET: Commands = Commands { scan: "ZSCAN", remove: "ZREM", step: 2 };

@@ -75,7 +75,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    fn read(member: &str, score: &str) -> Option<Self> {
+    pub(crate) fn read(member: &str, score: &str) -> Option<Self> {
         let mut words = member.split(' ');
         Some(Self {
             time_ms: milliseconds(score)?,
@@ -131,7 +131,7 @@ impl Histories<'_> {
 
     /// Returns the members after a position, latest first, with their scores. The position is a member, or a text that
     /// is compared with members, and its score.
-    async fn page(
+    pub(crate) async fn page(
         &self,
         key: &str,
         position: Option<&(String, String)>,

@@ -18,12 +18,6 @@ use crate::private::Private;
 use crate::reply::{number, text};
 use crate::window::{Window, window};
 
-/// Maximum number of users or locations in a step.
-const RECORDS: usize = 100;
-
-/// Maximum number of members of each of their histories in a step.
-const MEMBERS: usize = 100;
-
 /// Returns the time (ms) before which members may have been removed from the histories.
 pub(crate) async fn horizon_ms(redis: &Connection) -> Result<u64> {
     match redis.call(&["GET", &redis.keys.horizon()]).await? {
@@ -34,7 +28,7 @@ pub(crate) async fn horizon_ms(redis: &Connection) -> Result<u64> {
 
 #[async_trait]
 impl Retention for RedisStorage {
-    async fn fold(&self, keep: Duration, from: Option<String>) -> Result<Folded> {
+    async fn fold(&self, keep: Duration, from: Option<String>, limit: usize) -> Result<Folded> {
         let redis = &self.redis;
         let now_ms = Partition { redis, number: 0 }.clock_ms().await?;
         let before_ms = now_ms.saturating_sub(milliseconds(keep));
@@ -46,10 +40,11 @@ impl Retention for RedisStorage {
         if from.is_none() {
             self.sweep_retracted(before_ms).await?;
         }
-        let windows = at_once(self.partitions().map(window).collect()).await?;
+        let windows =
+            at_once(self.partitions().map(|partition| window(partition, limit)).collect()).await?;
         redis.writes.everywhere(&topology, &redis.keys.replicated()).await.map_err(failed)?;
         let place = from.and_then(|from| Place::parse(&from)).unwrap_or(Place::FIRST);
-        Step { redis, before_ms, windows: &windows }.run(place).await
+        Step { redis, before_ms, windows: &windows, limit }.run(place).await
     }
 }
 
@@ -107,6 +102,8 @@ struct Step<'a> {
     before_ms: u64,
     /// The ranges of the partitions, which were read before any history.
     windows: &'a [Window],
+    /// Maximum number of users or locations, and of members of each of their histories.
+    limit: usize,
 }
 
 impl Step<'_> {
@@ -137,7 +134,7 @@ impl Step<'_> {
     async fn records(&self, place: Place) -> Result<Vec<Record>> {
         let (redis, keys) = (self.redis, &self.redis.keys);
         if place.of_locations {
-            let ids = redis.ids_after(&keys.location_ids(), place.after, RECORDS).await?;
+            let ids = redis.ids_after(&keys.location_ids(), place.after, self.limit).await?;
             let record = |id: LocationId| Record {
                 id: id.get(),
                 user: None,
@@ -147,7 +144,7 @@ impl Step<'_> {
             };
             return Ok(ids.into_iter().map(record).collect());
         }
-        let ids = redis.ids_after(&keys.user_ids(), place.after, RECORDS).await?;
+        let ids = redis.ids_after(&keys.user_ids(), place.after, self.limit).await?;
         let record = |id: UserId| Record {
             id: id.get(),
             user: Some(id),
@@ -162,7 +159,7 @@ impl Step<'_> {
     /// on the next page, if there is one.
     async fn fold(&self, record: &Record, skipped: usize) -> Result<(u64, Option<usize>)> {
         let histories = Histories(self.redis);
-        let page = histories.before(&record.history, self.before_ms, skipped, MEMBERS).await?;
+        let page = histories.before(&record.history, self.before_ms, skipped, self.limit).await?;
         let old: Vec<String> = page
             .iter()
             .filter(|member| self.may_go(record, member))
@@ -179,7 +176,7 @@ impl Step<'_> {
             removed = number(self.redis.run(script, &keys, &words).await?)?.unsigned_abs();
         }
         let kept = page.len().saturating_sub(usize::try_from(removed).unwrap_or(page.len()));
-        Ok((removed, (page.len() == MEMBERS).then_some(skipped + kept)))
+        Ok((removed, (page.len() == self.limit).then_some(skipped + kept)))
     }
 
     fn may_go(&self, record: &Record, member: &Member) -> bool {

@@ -19,16 +19,13 @@ use crate::entry::{self, RawEntry};
 use crate::erasure::Erasure;
 use crate::fault::failed;
 use crate::figures::Figures;
-use crate::history::{self, Histories, Member};
+use crate::history::{Histories, Member};
 use crate::lists::Lists;
 use crate::partition::Partition;
 use crate::private::Private;
 use crate::reply::{array, number, text, texts};
 use crate::retention::horizon_ms;
 use crate::{RedisStorage, time_index};
-
-/// Maximum number of retractions that are applied at the same time when an account is erased.
-const APPLIED_AT_ONCE: usize = 100;
 
 /// How long after a retraction the lists are settled once more, in milliseconds. A raise of a leaderboard from
 /// before it may arrive late, after its sender has given up: Redis was held up, or the network was.
@@ -54,11 +51,13 @@ impl Retractions for RedisStorage {
         }
     }
 
-    async fn retract_all(&self, user: UserId) -> Result<()> {
-        let number = self.redis.keys.partition_of(user);
-        Erasure { partition: Partition { redis: &self.redis, number }, user }.retract().await?;
-        while self.apply_retractions(number, APPLIED_AT_ONCE).await? > 0 {}
-        Erasure { partition: Partition { redis: &self.redis, number }, user }.forget().await
+    async fn retract_all(
+        &self,
+        user: UserId,
+        from: Option<String>,
+        limit: usize,
+    ) -> Result<Option<String>> {
+        Erasure { storage: self, user, limit }.step(from.as_deref()).await
     }
 
     async fn apply_retractions(&self, part: usize, limit: usize) -> Result<usize> {
@@ -166,12 +165,12 @@ impl Partition<'_> {
         Ok(Retracted::Done)
     }
 
-    /// Returns the ids of the retracted check-ins that may still be in histories.
-    pub(crate) async fn retractions(&self) -> Result<Vec<CheckinId>> {
+    /// Returns the ids of the retracted check-ins that may still be in histories, of which it reads this number at once.
+    pub(crate) async fn retractions(&self, page: usize) -> Result<Vec<CheckinId>> {
         let (key, mut cursor) = (self.redis.keys.retractions(self.number), "0".to_owned());
         let mut ids = Vec::new();
         loop {
-            let scan = ["ZSCAN", &key, &cursor, "COUNT", &history::PAGE.to_string()];
+            let scan = ["ZSCAN", &key, &cursor, "COUNT", &page.to_string()];
             let mut step = array(self.redis.call(&scan).await?)?.into_iter();
             cursor = text(step.next().unwrap_or(Reply::Nil))?;
             let members = texts(step.next().unwrap_or(Reply::Nil))?;

@@ -10,9 +10,6 @@ use crate::entry;
 use crate::partition::Partition;
 use crate::reply::{text, unexpected};
 
-/// Maximum number of dead letters in one request.
-const PAGE: usize = 1000;
-
 /// The range of a partition that does not change.
 pub(crate) struct Window {
     pub(crate) first: CheckinId,
@@ -38,8 +35,8 @@ impl Window {
     }
 }
 
-/// Reads the range of a partition that does not change.
-pub(crate) async fn window(partition: Partition<'_>) -> Result<Window> {
+/// Reads the range of a partition that does not change. It reads this number of dead letters and retractions at once.
+pub(crate) async fn window(partition: Partition<'_>, page: usize) -> Result<Window> {
     let checkpoint = partition.checkpoint();
     let last = match partition.redis.call(&["HGET", &checkpoint, "id"]).await? {
         Reply::Nil => CheckinId::MIN,
@@ -47,8 +44,8 @@ pub(crate) async fn window(partition: Partition<'_>) -> Result<Window> {
     };
     // Entries leave the log when it has its maximum length, or because another program trims it.
     let first = first_entry(partition).await?;
-    let retracted = partition.retractions().await?.into_iter().collect();
-    Ok(Window { first, last, dead: dead_ids(partition).await?, retracted })
+    let retracted = partition.retractions(page).await?.into_iter().collect();
+    Ok(Window { first, last, dead: dead_ids(partition, page).await?, retracted })
 }
 
 async fn first_entry(partition: Partition<'_>) -> Result<CheckinId> {
@@ -57,12 +54,12 @@ async fn first_entry(partition: Partition<'_>) -> Result<CheckinId> {
     Ok(first.first().map_or(CheckinId::MAX, |entry| entry.id))
 }
 
-async fn dead_ids(partition: Partition<'_>) -> Result<HashSet<CheckinId>> {
+async fn dead_ids(partition: Partition<'_>, page: usize) -> Result<HashSet<CheckinId>> {
     let redis = partition.redis;
     let (key, mut from) = (redis.keys.dead_letters(partition.number), "-".to_owned());
     let mut ids = HashSet::new();
     loop {
-        let range = ["XRANGE", &key, &from, "+", "COUNT", &PAGE.to_string()];
+        let range = ["XRANGE", &key, &from, "+", "COUNT", &page.to_string()];
         let letters = entry::read_all(redis.call(&range).await?)?;
         let Some(last) = letters.last() else {
             return Ok(ids);

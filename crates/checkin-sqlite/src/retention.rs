@@ -15,7 +15,7 @@ const ROWS: usize = 500;
 
 #[async_trait]
 impl Retention for SqliteStorage {
-    async fn fold(&self, keep: Duration, from: Option<String>) -> Result<Folded> {
+    async fn fold(&self, keep: Duration, from: Option<String>, _: usize) -> Result<Folded> {
         let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
         let before_ms = self.file.now_ms().saturating_sub(keep_ms).max(0);
         let after = from.and_then(|from| from.parse().ok());

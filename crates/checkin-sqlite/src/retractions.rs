@@ -19,9 +19,17 @@ impl Retractions for SqliteStorage {
         self.file.write(move |connection| retract(connection, user, id)).await
     }
 
-    async fn retract_all(&self, user: UserId) -> Result<()> {
-        while self.file.write(move |connection| retract_some(connection, user)).await? {}
-        self.file.write(move |connection| forget(connection, user)).await
+    async fn retract_all(
+        &self,
+        user: UserId,
+        _: Option<String>,
+        _: usize,
+    ) -> Result<Option<String>> {
+        if self.file.write(move |connection| retract_some(connection, user)).await? {
+            return Ok(Some(String::new()));
+        }
+        self.file.write(move |connection| forget(connection, user)).await?;
+        Ok(None)
     }
 
     async fn apply_retractions(&self, _: usize, _: usize) -> Result<usize> {

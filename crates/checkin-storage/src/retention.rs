@@ -26,8 +26,9 @@ use crate::Result;
 /// ones that it does not find, because they may have been removed. Calls at the same time are harmless.
 #[async_trait]
 pub trait Retention: Send + Sync {
-    /// Does one step, which removes some hundreds or thousands of check-ins at most, and begins at the place
-    /// that the step before returned. `keep` must be at least [`MIN_KEPT`](crate::weeks::MIN_KEPT) in a store
+    /// Does one step, which begins at the place that the step before returned. It looks at `limit` histories at most, and
+    /// removes as many check-ins of each at most. A store that is a file may choose other numbers. After an error,
+    /// call it again with a lower limit: a step may take too long. `keep` must be at least [`MIN_KEPT`](crate::weeks::MIN_KEPT) in a store
     /// that is in use.
     ///
     /// # Errors
@@ -37,7 +38,7 @@ pub trait Retention: Send + Sync {
     /// # Cancel safety
     ///
     /// Dropping the future is safe at any time.
-    async fn fold(&self, keep: Duration, from: Option<String>) -> Result<Folded>;
+    async fn fold(&self, keep: Duration, from: Option<String>, limit: usize) -> Result<Folded>;
 }
 
 /// The result of [`Retention::fold`].

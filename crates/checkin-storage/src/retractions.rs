@@ -31,19 +31,27 @@ pub trait Retractions: Send + Sync {
     /// The check-in may be retracted even if the future is dropped.
     async fn retract(&self, user: UserId, id: CheckinId) -> Result<Retracted>;
 
-    /// Retracts all check-ins of a deleted account and applies the retractions, so that none is left in the log, in a
-    /// dead letter or in a history. Then the account's own figures go, too, and what imports keep about its check-ins.
+    /// Does one step of the retraction of all check-ins of a deleted account, of about `limit` check-ins, and returns where
+    /// the next step begins; `None` if all are done. Then none is left in the log, in a dead letter or in a history, and the
+    /// account's own figures are gone, too, and what imports keep about its check-ins. A store that is a file may choose
+    /// other numbers.
     /// Its check-ins that are folded, and the figures with which locations were imported, cannot be told apart: they
     /// stay in the figures of the locations.
     ///
     /// # Errors
     ///
-    /// If the store fails. Call it again: it continues.
+    /// If the store fails. Call it again from the same place, with a lower limit: a step may take too long. From the
+    /// beginning, it continues, too.
     ///
     /// # Cancel safety
     ///
     /// As with an error.
-    async fn retract_all(&self, user: UserId) -> Result<()>;
+    async fn retract_all(
+        &self,
+        user: UserId,
+        from: Option<String>,
+        limit: usize,
+    ) -> Result<Option<String>>;
 
     /// Takes up to `limit` retracted check-ins of a part out of the histories and figures, or, if there are none, compares
     /// the lists of earlier ones with the figures once more. Returns their number; 0 if there is nothing to do at the

@@ -18,7 +18,7 @@ const OLD: u64 = 250;
 pub async fn fold_all(storage: &dyn Storage, keep: Duration, mut from: Option<String>) -> u64 {
     let mut sum = 0;
     loop {
-        let Folded { removed, next } = storage.fold(keep, from).await.unwrap();
+        let Folded { removed, next } = storage.fold(keep, from, 100).await.unwrap();
         sum += removed;
         if next.is_none() {
             return sum;
@@ -64,7 +64,7 @@ pub async fn old_checkins_are_folded_into_the_figures(subject: StoreUnderTest) {
         drain(storage).await;
     }
     let before = figures(storage).await;
-    let first = storage.fold(KEEP, None).await.unwrap();
+    let first = storage.fold(KEEP, None, 100).await.unwrap();
     sound(&storage.audit().await.unwrap());
     let mut removed = first.removed;
     if first.next.is_some() {

@@ -8,6 +8,5 @@ pub mod processor;
 pub mod receiver;
 mod retention;
 
-mod batch_size;
 mod identity;
 mod processor_metrics;

@@ -11,12 +11,12 @@ use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::batch_size::BatchSize;
 use super::processor_metrics::{Batches, LeaseChanges, LogGauges};
 use super::retention;
 use crate::storage::{Batch, Lease, Storage, StorageError};
 use crate::telemetry::{chain, in_service};
 use crate::traces::Traces;
+use crate::usecases::batch_size::BatchSize;
 
 /// The pause before an empty partition is read again. It is the delay until a check-in appears.
 const IDLE: Duration = Duration::from_millis(50);

@@ -5,6 +5,7 @@ pub(crate) mod account_deletion;
 pub(crate) mod account_sessions;
 pub(crate) mod accounts;
 pub(crate) mod administration;
+pub(crate) mod batch_size;
 pub(crate) mod check_in;
 pub(crate) mod confirmation;
 pub(crate) mod demo_account;

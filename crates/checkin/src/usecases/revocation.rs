@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use tower_express_session::accounts::{Outdated, Revoked};
 use tower_express_session::{AccountSessions, Error as SessionError, ErrorKind, SessionId};
 
+use super::batch_size::BatchSize;
 use super::security_log::SecurityLog;
 use crate::domain::{Email, UserId};
 use crate::storage::{
@@ -47,6 +48,9 @@ const POLL: Duration = Duration::from_secs(15);
 /// The pause after a scan. Accounts that are added during a scan and the pause share the next scan. After
 /// each failure in succession it is twice as long, up to [`POLL`].
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The number of check-ins of a deleted account that are retracted at once at first, and at most.
+const RETRACTIONS: (usize, usize) = (10, 1000);
 
 /// How long a command repeats a search that fails because the store is unavailable.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -319,9 +323,22 @@ impl Revocation {
         Ok(due)
     }
 
-    /// Erases an account that was deleted before its sessions were searched for, with its check-ins.
+    /// Erases an account that was deleted before its sessions were searched for, with its check-ins. If the store does not
+    /// answer in time, fewer of them are tried at once.
     async fn erase(&self, id: UserId) -> Result<(), StorageError> {
-        self.retractions.retract_all(id).await?;
+        let (mut size, mut from) = (BatchSize::between(RETRACTIONS.0, RETRACTIONS.1), None);
+        loop {
+            let (began, number) = (Instant::now(), size.entries());
+            match self.retractions.retract_all(id, from.clone(), number).await {
+                Ok(None) => break,
+                Ok(next) => (size, from) = (size.after(number, began.elapsed()), next),
+                Err(error) if number == 1 || !error.is_logged() => return Err(error),
+                Err(_) => {
+                    size = size.after_failure(number);
+                    sleep(PAUSE).await;
+                }
+            }
+        }
         if self.users.erase(id).await? {
             tracing::info!(user.id = id.get(), "erased a deleted account");
         }

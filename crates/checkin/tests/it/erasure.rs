@@ -9,7 +9,7 @@ use sqlite_writer::rusqlite::Connection;
 use sqlite_writer::rusqlite::types::ValueRef;
 use testkit::{Client, Method, signature};
 #[cfg(feature = "external-tests")]
-use testkit::{Proxy, until};
+use testkit::{Proxy, RedisServer, until};
 
 use crate::harness::{
     CHECKIN, COOKIE, PASSWORD as DEMO_PASSWORD, STORE_TIMEOUT, Service, Site, accepted,
@@ -419,4 +419,49 @@ async fn an_erasure_delays_no_search_for_sessions_of_others() {
     })
     .await;
     assert_ne!(site.redis_cli::<String>(&["HGET", "ncc:user:78", "email"]), email);
+}
+
+/// The site, whose Redis knows the scripts and whose demo account has this number of check-ins.
+#[cfg(feature = "external-tests")]
+fn site_with_checkins(number: u64) -> Site {
+    let site = Site::redis();
+    let row = |number: u64| format!("{},77,3,4\n", 1_700_000_000_000 + number * 60_000);
+    let table: String = (0..number).map(row).collect();
+    let file = site.directory.path().join("many.csv");
+    std::fs::write(&file, format!("time,userId,locationId,starRating\n{table}")).unwrap();
+    assert_eq!(site.run("load", &[file.to_str().unwrap()]).code, 0);
+    site.count_all();
+    assert_eq!(site.run("users", &["delete", "78"]).code, 0);
+    site.redis_cli::<u64>(&["XTRIM", "ncc:checkins", "MAXLEN", "0"]);
+    site
+}
+
+/// In the time of a command, 3.75 kB pass.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn an_account_is_erased_over_a_slow_network() {
+    let site = site_with_checkins(60);
+    let proxy = Proxy::start(site.server().port());
+    let store = format!("redis://127.0.0.1:{}", proxy.port());
+    let service = site.auth(&["--store", &store, "--store-timeout", "250ms"]);
+    let mut al = service.logged_in().await;
+    proxy.narrow(15_000);
+    assert_eq!(delete_account(&mut al).await, 200);
+    wait_for_erasure(&site).await;
+}
+
+/// In the time of a command, three changes reach the replica.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn an_account_is_erased_while_the_replica_is_far_away() {
+    let site = site_with_checkins(40);
+    let proxy = Proxy::start(site.server().port());
+    proxy.delay(40..=40, testkit::random());
+    let of = proxy.port().to_string();
+    let _replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &of]);
+    site.server().wait_for_replicas(1);
+    let service = site.auth(&["--wait-replicas", "1", "--store-timeout", "250ms"]);
+    let mut al = service.logged_in().await;
+    assert_eq!(delete_account(&mut al).await, 200);
+    wait_for_erasure(&site).await;
 }

@@ -364,16 +364,7 @@ async fn a_bounded_log_loses_its_oldest_and_the_histories_do_not() {
 }
 
 /// A check-in of each of these users is in a partition of its own, which may hold one.
-async fn old_check_ins_are_folded(site: &Site, users: std::ops::RangeInclusive<u64>) {
-    site.count_all();
-    let receiver = site.receiver(&[&ANYBODY[..], &["--max-log-length", "1"]].concat());
-    many(&receiver, users).await;
-    let short = site.run("processor", &["--keep-history", "35d"]);
-    assert!(short.stderr.contains("must be 0 or at least 36d"), "{}", short.stderr);
-    let keep = ["--listen", "127.0.0.1:0", "--keep-history", "36d"];
-    // The first pass comes when the log is applied.
-    site.count_all();
-    let processor = site.processor(&keep);
+async fn some_are_folded(processor: &Program) {
     let line = processor.wait_for_line("Checkin processor listening on port ", PATIENCE);
     let port = line.trim_end_matches('.').rsplit(' ').next().unwrap();
     let mut metrics = Client::new(format!("http://127.0.0.1:{port}"));
@@ -384,6 +375,19 @@ async fn old_check_ins_are_folded(site: &Site, users: std::ops::RangeInclusive<u
         folded.and_then(|line| line.rsplit(' ').next()?.parse().ok()) > Some(10_u64)
     })
     .await;
+}
+
+async fn old_check_ins_are_folded(site: &Site, users: std::ops::RangeInclusive<u64>) {
+    site.count_all();
+    let receiver = site.receiver(&[&ANYBODY[..], &["--max-log-length", "1"]].concat());
+    many(&receiver, users).await;
+    let short = site.run("processor", &["--keep-history", "35d"]);
+    assert!(short.stderr.contains("must be 0 or at least 36d"), "{}", short.stderr);
+    let keep = ["--listen", "127.0.0.1:0", "--keep-history", "36d"];
+    // The first pass comes when the log is applied.
+    site.count_all();
+    let processor = site.processor(&keep);
+    some_are_folded(&processor).await;
     counted(site);
     let again = site.run("load", &["--demo"]);
     let rule = "must not be older than the histories that the store keeps";
@@ -412,6 +416,25 @@ async fn old_check_ins_are_folded_on_a_cluster() {
         let base = format!("{{ncc:user:{user}}}:base");
         assert!(site.redis_cli::<i64>(&["EXISTS", &base]) == 1, "{base}");
     }
+}
+
+/// A hundred check-ins of one history are more than passes in the time of a command.
+#[cfg(feature = "external-tests")]
+#[tokio::test]
+async fn old_check_ins_are_folded_over_a_slow_network() {
+    let site = Site::redis();
+    site.count_all();
+    let receiver = site.receiver(&[&ANYBODY[..], &["--max-log-length", "1"]].concat());
+    many(&receiver, USER..=USER).await;
+    site.count_all();
+    let proxy = Proxy::start(site.server().port());
+    proxy.narrow(15_000);
+    let store = format!("redis://127.0.0.1:{}", proxy.port());
+    let slow = ["--store", &store, "--store-timeout", "250ms"];
+    let keep = ["--listen", "127.0.0.1:0", "--keep-history", "36d"];
+    let processor = site.processor(&[&slow[..], &keep].concat());
+    some_are_folded(&processor).await;
+    counted(&site);
 }
 
 #[tokio::test]

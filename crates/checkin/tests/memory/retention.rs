@@ -11,7 +11,7 @@ use crate::store::{Contents, MemoryStorage};
 
 #[async_trait]
 impl Retention for MemoryStorage {
-    async fn fold(&self, keep: Duration, _: Option<String>) -> Result<Folded> {
+    async fn fold(&self, keep: Duration, _: Option<String>, _: usize) -> Result<Folded> {
         let mut contents = self.contents();
         let keep_ms = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
         contents.horizon_ms = contents.horizon_ms.max(contents.now_ms.saturating_sub(keep_ms));

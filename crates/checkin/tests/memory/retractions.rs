@@ -13,7 +13,12 @@ impl Retractions for MemoryStorage {
         Ok(self.contents().retract(user, id))
     }
 
-    async fn retract_all(&self, user: UserId) -> Result<()> {
+    async fn retract_all(
+        &self,
+        user: UserId,
+        _: Option<String>,
+        _: usize,
+    ) -> Result<Option<String>> {
         let mut contents = self.contents();
         let dead = contents.dead.values().map(|dead| &dead.checkin);
         let own = contents.known().chain(dead).filter(|checkin| checkin.user == user);
@@ -29,7 +34,7 @@ impl Retractions for MemoryStorage {
                 (of.num_checkins, of.last_checkin, of.last_seen_at) = (0, None, None);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn apply_retractions(&self, _: usize, _: usize) -> Result<usize> {

@@ -13,6 +13,9 @@ use crate::network::Process;
 /// The number of processes that erase an account at the same time, as after a lost lease.
 const SEARCHES: usize = 2;
 
+/// The number of check-ins that are retracted at once.
+const LIMIT: usize = 3;
+
 /// Deletes an account, and erases it until all of it is gone.
 pub(crate) async fn delete_account(deployment: Arc<Deployment>, user: u64) {
     let most = deployment.plan.duration.as_millis() as u64;
@@ -37,8 +40,13 @@ impl Deployment {
             let storage = process.storage(self.plan.partitions);
             let life = Duration::from_millis(self.world.lock().random.u64(50..4000));
             let erase = async {
-                storage.retract_all(id).await?;
-                storage.erase(id).await
+                let mut from = None;
+                loop {
+                    from = storage.retract_all(id, from, LIMIT).await?;
+                    if from.is_none() {
+                        return storage.erase(id).await;
+                    }
+                }
             };
             let erased = timeout(life, erase).await;
             process.end();

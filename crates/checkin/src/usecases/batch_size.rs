@@ -1,4 +1,4 @@
-//! How many entries a processor reads, and how many retractions it applies, at once.
+//! How many entries a processor reads at once, and how many check-ins are retracted or folded at once.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ const LONG: Duration = Duration::from_secs(1);
 /// size, few attempts are lost.
 const CAUTION: u32 = 16;
 
-/// The number of entries in a full batch. It grows while batches are applied quickly, because the work
+/// The number of entries in a full batch, or of other things that are done at once. It grows while batches are applied quickly, because the work
 /// for each user, location and page of a file is then shared by more entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BatchSize {
+pub(crate) struct BatchSize {
     entries: usize,
     small: usize,
     max: usize,
@@ -26,22 +26,22 @@ pub(super) struct BatchSize {
 
 impl BatchSize {
     /// `small` is the size of the first batch, and the smallest one while none fails.
-    pub(super) fn between(small: usize, max: usize) -> Self {
+    pub(crate) fn between(small: usize, max: usize) -> Self {
         let small = small.min(max);
         Self { entries: small, small, max, caution: 0 }
     }
 
-    pub(super) fn entries(self) -> usize {
+    pub(crate) fn entries(self) -> usize {
         self.entries
     }
 
-    /// Returns the size after a batch with this number of entries that could not be read or applied.
-    pub(super) fn after_failure(self, entries: usize) -> Self {
+    /// Returns the size after a batch with this number of entries that failed.
+    pub(crate) fn after_failure(self, entries: usize) -> Self {
         Self { entries: (entries.min(self.entries) / 2).max(1), caution: CAUTION, ..self }
     }
 
     /// Returns the size after a batch with this number of entries that took this time.
-    pub(super) fn after(self, entries: usize, took: Duration) -> Self {
+    pub(crate) fn after(self, entries: usize, took: Duration) -> Self {
         let is_full = entries >= self.entries;
         match took {
             _ if took > LONG => {
