@@ -6,7 +6,7 @@ use checkin_domain::{
     Category, DetailsSection, Location, LocationId, OpeningHours, User, UserId, monday_ms,
 };
 use checkin_storage::{
-    Directory, Locations, Nearby, Page, Period, Position, Ranked, Result, readable,
+    Directory, FoundLocations, Locations, Nearby, Page, Period, Position, Ranked, Result, readable,
 };
 
 use crate::connection::{Connection, at_once};
@@ -61,7 +61,7 @@ impl Directory for RedisStorage {
         nearby::places(&self.redis, near, page).await
     }
 
-    async fn search_locations(&self, words: &str, page: Page) -> Result<Vec<Ranked<Location>>> {
+    async fn search_locations(&self, words: &str, page: Page) -> Result<FoundLocations> {
         search::places(&self.redis, words, page).await
     }
 

@@ -92,7 +92,7 @@ async fn a_page_skips_entries_without_a_record() {
         assert_eq!(listed(limit, top).await, [(2, 3), (2, 2)]);
         let cafes = async |page| storage.locations_in(Category::Cafe, page).await;
         assert_eq!(listed(limit, cafes).await, [(2, 2), (3, 3)]);
-        let named = async |page| storage.search_locations("coff", page).await;
+        let named = async |page| Ok(storage.search_locations("coff", page).await?.locations);
         assert_eq!(listed(limit, named).await, [(2, 2), (3, 3)]);
         let near = async |page| storage.nearby(here, page).await;
         assert_eq!(listed(limit, near).await, [(0, 2), (0, 3)]);
@@ -245,6 +245,29 @@ async fn a_page_near_a_point_reads_few_of_the_locations_in_the_circle() {
     }
 }
 
+#[tokio::test]
+async fn a_search_reads_few_of_the_names_with_a_frequent_word() {
+    let server = RedisServer::start();
+    let storage = storage(&server);
+    storage.load_locations(&(1..=30).map(location).collect::<Vec<_>>()).await.unwrap();
+    for chunk in 1..=20 {
+        let members = (1..=1000).map(|id| format!("coffee\0{}", chunk * 1000 + id));
+        let words = members.flat_map(|member| ["0".to_owned(), member]).collect::<Vec<_>>();
+        let words =
+            ["ZADD", "ncc:locations:words:2"].into_iter().chain(words.iter().map(String::as_str));
+        storage.redis.call(&words.collect::<Vec<_>>()).await.unwrap();
+    }
+    for words in ["c", "coffee", "c co cof coff coffe coffee q qu"] {
+        let before = sent_bytes(&storage).await;
+        let found = storage.search_locations(words, first(9)).await.unwrap();
+        let sent = sent_bytes(&storage).await - before;
+        let ids: Vec<u64> = found.locations.iter().map(|place| place.item.id.get()).collect();
+        assert_eq!(ids, (1..=9).collect::<Vec<_>>(), "{words}");
+        // The index has about 400,000 bytes.
+        assert!(sent < 150_000, "{sent} bytes for {words}");
+    }
+}
+
 /// An older program indexes names differently, before and while this version runs.
 #[tokio::test]
 async fn names_that_an_older_program_indexed_are_indexed_again() {
@@ -252,7 +275,7 @@ async fn names_that_an_older_program_indexed_are_indexed_again() {
     let storage = storage(&server);
     let name = "Καφές O’Hara".to_owned();
     storage.load_locations(&[Location { name, ..location(2) }]).await.unwrap();
-    let found = async || storage.search_locations("ΚΑΦΈΣ", first(9)).await.unwrap().len();
+    let found = async || storage.search_locations("ΚΑΦΈΣ", first(9)).await.unwrap().locations.len();
     for old in ["καφεσ", "o", "hara"] {
         ask(&storage, "DEL ncc:locations:words:2").await;
         ask(&storage, &format!("ZADD ncc:locations:words 0 {old}\0{}", 2)).await;

@@ -8,7 +8,9 @@ use super::{SqliteStorage, column, locations, nearby, search, users};
 use checkin_domain::{
     Category, DetailsSection, Location, LocationId, OpeningHours, User, monday_ms,
 };
-use checkin_storage::{Directory, Nearby, Page, Period, Ranked, Result, details, readable};
+use checkin_storage::{
+    Directory, FoundLocations, Nearby, Page, Period, Ranked, Result, details, readable,
+};
 
 #[async_trait]
 impl Directory for SqliteStorage {
@@ -49,15 +51,15 @@ impl Directory for SqliteStorage {
         self.file.read(read).await
     }
 
-    async fn search_locations(&self, words: &str, page: Page) -> Result<Vec<Ranked<Location>>> {
+    async fn search_locations(&self, words: &str, page: Page) -> Result<FoundLocations> {
         let Some(query) = search::query(words) else {
-            return Ok(Vec::new());
+            return Ok(FoundLocations::default());
         };
         let reports = self.file.reports.clone();
         let read = move |connection: &Connection| {
             search::page(connection, &reports, &query, begin(page), page.limit)
         };
-        Ok(by_id(self.file.read(read).await?))
+        Ok(FoundLocations { locations: by_id(self.file.read(read).await?), next: None })
     }
 
     async fn hours_of(&self, ids: &[LocationId]) -> Result<Vec<Option<OpeningHours>>> {

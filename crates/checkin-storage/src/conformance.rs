@@ -162,6 +162,7 @@ macro_rules! conformance_checks {
             locations_are_found_by_the_words_of_their_names
             a_name_in_any_script_is_found_by_typing_it
             search_results_are_returned_in_pages
+            names_behind_many_others_are_found
             a_search_has_no_query_syntax
             the_audience_of_a_user_is_kept
             an_account_is_new_for_a_time

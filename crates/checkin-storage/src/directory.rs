@@ -38,7 +38,7 @@ pub trait Directory: Send + Sync {
     /// Returns the locations whose names have, for each of these words, a word that begins with it, by
     /// their id (the rank), lowest first. Case does not matter. Only the first [`MAX_SEARCH_WORDS`]
     /// words are used.
-    async fn search_locations(&self, words: &str, page: Page) -> Result<Vec<Ranked<Location>>>;
+    async fn search_locations(&self, words: &str, page: Page) -> Result<FoundLocations>;
 
     /// Returns the opening hours of these locations, one for each, in order; `None` where they are
     /// unknown.
@@ -47,6 +47,32 @@ pub trait Directory: Send + Sync {
 
 /// Maximum number of words in a search. Names have fewer words.
 pub const MAX_SEARCH_WORDS: usize = 8;
+
+/// The maximum number of candidates that a request checks one by one, where no index leads to those that it
+/// wants. After that it returns those that it found.
+pub const MAX_CANDIDATES: usize = 1000;
+
+/// A page of locations that a search found among its candidates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FoundLocations {
+    /// The locations. There may be fewer than the limit of the page, or none, although there are more of them.
+    pub locations: Vec<Ranked<Location>>,
+    /// The position from which the search goes on, if it ended before the page was full and before the end of
+    /// the list.
+    pub next: Option<Position>,
+}
+
+impl FoundLocations {
+    /// Returns the first `limit` locations. If there are more, the next page begins after these.
+    #[must_use]
+    pub fn cut(mut self, limit: usize) -> Self {
+        if self.locations.len() > limit {
+            self.locations.truncate(limit);
+            self.next = self.locations.last().map(Ranked::position);
+        }
+        self
+    }
+}
 
 /// The part of a list that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +99,12 @@ pub struct Ranked<T> {
     pub rank: u64,
     /// The record.
     pub item: T,
+}
+
+impl Ranked<Location> {
+    pub fn position(&self) -> Position {
+        Position { rank: self.rank, id: self.item.id.get() }
+    }
 }
 
 /// The time that a leaderboard covers.

@@ -42,7 +42,10 @@ pub use attempts::{
 pub use audit::{Audit, AuditReport, Audited, Difference, Figure, Unequal};
 pub use bulk::{BulkLoad, Loaded};
 pub use dead_letters::{Dangling, DeadLetter, DeadLetterId, DeadLetters, Replay};
-pub use directory::{Directory, MAX_SEARCH_WORDS, Nearby, Page, Period, Position, Ranked};
+pub use directory::{
+    Directory, FoundLocations, MAX_CANDIDATES, MAX_SEARCH_WORDS, Nearby, Page, Period, Position,
+    Ranked,
+};
 pub use error::{Result, StorageError, UsedUp};
 pub use fault::Fault;
 pub use health::{Finding, Health, ServiceKind, Severity};

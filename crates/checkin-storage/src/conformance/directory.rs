@@ -92,7 +92,7 @@ pub async fn a_page_begins_after_a_record_that_moved_or_was_deleted(subject: Sto
     for (id, expected) in [(1, &[2, 4, 6][..]), (3, &[4, 6]), (4, &[6]), (u64::MAX, &[])] {
         let page = Page { after: Some(Position { rank: id, id }), limit: 9 };
         let cafes = storage.locations_in(Category::Cafe, page).await.unwrap();
-        let named = storage.search_locations("coffee", page).await.unwrap();
+        let named = storage.search_locations("coffee", page).await.unwrap().locations;
         assert_eq!(cafes, named);
         let ids: Vec<u64> = named.iter().map(|place| place.item.id.get()).collect();
         assert_eq!(ids, expected, "behind {id}");

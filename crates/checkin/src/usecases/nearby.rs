@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use super::local_time::LocalTime;
 use crate::domain::{Location, StarRating};
-use crate::storage::{Directory, Nearby, Page, Position, Ranked, StorageError};
-
-/// The maximum number of candidates that a request checks. After that it returns those among them that are
-/// wanted.
-const MAX_CANDIDATES: usize = 1000;
+use crate::storage::{
+    Directory, FoundLocations, MAX_CANDIDATES, Nearby, Page, Ranked, StorageError,
+};
 
 /// The number of candidates that are read first. Often they fill a page.
 const FIRST_CANDIDATES: usize = 100;
@@ -29,12 +27,6 @@ pub(crate) struct Wanted {
     pub(crate) open_at_ms: Option<u64>,
 }
 
-/// A page of locations, the nearest first, and the position of the next page if there is one.
-pub(crate) struct NearbyPage {
-    pub(crate) locations: Vec<Ranked<Location>>,
-    pub(crate) next: Option<Position>,
-}
-
 impl NearbyLocations {
     pub(crate) fn new(directory: Arc<dyn Directory>) -> Self {
         Self { directory, local_time: LocalTime::new() }
@@ -47,24 +39,27 @@ impl NearbyLocations {
         near: Nearby,
         wanted: Wanted,
         page: Page,
-    ) -> Result<NearbyPage, StorageError> {
+    ) -> Result<FoundLocations, StorageError> {
+        let mut found = FoundLocations::default();
         if wanted == Wanted::default() {
             let one_more = Page { limit: page.limit + 1, ..page };
-            return Ok(NearbyPage::cut(self.directory.nearby(near, one_more).await?, page.limit));
+            found.locations = self.directory.nearby(near, one_more).await?;
+            return Ok(found.cut(page.limit));
         }
-        let (mut found, mut looked_at, mut after) = (Vec::new(), 0, page.after);
+        let (mut looked_at, mut after) = (0, page.after);
         while looked_at < MAX_CANDIDATES {
             let limit = looked_at.max(FIRST_CANDIDATES).min(MAX_CANDIDATES - looked_at);
             let candidates = self.directory.nearby(near, Page { after, limit }).await?;
             let is_last = candidates.len() < limit;
             looked_at += limit;
-            after = candidates.last().map(position);
-            found.extend(self.wanted_of(candidates, wanted).await?);
-            if is_last || found.len() > page.limit {
-                return Ok(NearbyPage::cut(found, page.limit));
+            after = candidates.last().map(Ranked::position);
+            found.locations.extend(self.wanted_of(candidates, wanted).await?);
+            if is_last || found.locations.len() > page.limit {
+                return Ok(found.cut(page.limit));
             }
         }
-        Ok(NearbyPage { locations: found, next: after })
+        found.next = after;
+        Ok(found)
     }
 
     async fn wanted_of(
@@ -89,18 +84,4 @@ impl NearbyLocations {
         });
         Ok(candidates)
     }
-}
-
-impl NearbyPage {
-    /// Returns a page with the first `limit` locations. There is a next page if there are more.
-    fn cut(mut locations: Vec<Ranked<Location>>, limit: usize) -> Self {
-        let has_more = locations.len() > limit;
-        locations.truncate(limit);
-        let next = locations.last().filter(|_| has_more).map(position);
-        Self { locations, next }
-    }
-}
-
-fn position(location: &Ranked<Location>) -> Position {
-    Position { rank: location.rank, id: location.item.id.get() }
 }

@@ -252,6 +252,9 @@ async fn ratings_near_a_point(scene: Scene) {
     let good_ones = all(&mut anybody, &format!("{here}&minStars=4&limit=100")).await;
     let expected: Vec<u64> = (1001..=2150).collect();
     assert_eq!(numbers(&good_ones, "id")[..1150], expected);
+    let named = all(&mut anybody, "/api/locations/search?q=fa&limit=100").await;
+    let named: Vec<u64> = numbers(&named, "id").into_iter().filter(|id| *id > 1000).collect();
+    assert_eq!(named, expected);
     let none = all(&mut anybody, &format!("{here}&minStars=5&openNow=true")).await;
     assert!(none.iter().all(|place| place["averageStars"] == 5.0), "{none:?}");
 }

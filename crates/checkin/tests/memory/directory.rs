@@ -10,7 +10,7 @@ use checkin_domain::{
 };
 use checkin_storage::nearby::Found;
 use checkin_storage::{
-    Directory, MAX_SEARCH_WORDS, Nearby, Page, Period, Position, Ranked, Result,
+    Directory, FoundLocations, MAX_SEARCH_WORDS, Nearby, Page, Period, Position, Ranked, Result,
 };
 
 use crate::store::{Contents, MemoryStorage, StoredLocation};
@@ -59,15 +59,16 @@ impl Directory for MemoryStorage {
         Ok(found.into_page())
     }
 
-    async fn search_locations(&self, text: &str, page: Page) -> Result<Vec<Ranked<Location>>> {
+    async fn search_locations(&self, text: &str, page: Page) -> Result<FoundLocations> {
         let mut wanted = words(text);
         wanted.truncate(MAX_SEARCH_WORDS);
         let has = |stored: &StoredLocation, wanted: &String| {
             stored.words.iter().any(|word| word.starts_with(wanted))
         };
-        Ok(self.contents().locations_by_id(page, |stored| {
+        let locations = self.contents().locations_by_id(page, |stored| {
             !wanted.is_empty() && wanted.iter().all(|wanted| has(stored, wanted))
-        }))
+        });
+        Ok(FoundLocations { locations, next: None })
     }
 
     async fn hours_of(&self, ids: &[LocationId]) -> Result<Vec<Option<OpeningHours>>> {

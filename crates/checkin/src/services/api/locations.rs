@@ -20,7 +20,7 @@ use crate::domain::{Category, Checkin, DetailsSection, Location, LocationId, Wee
 use crate::http::document::{LoginNeeded, Missing, Problems};
 use crate::http::{Cached, Parameters, Problem, RequestAddress};
 use crate::input::{Documented, Given, Input, parameters};
-use crate::storage::{HistoryPosition, Position, Ranked};
+use crate::storage::{FoundLocations, HistoryPosition, Position, Ranked};
 use crate::usecases::locations;
 use crate::usecases::named_checkins::with_names;
 use crate::usecases::whereabouts::Visible;
@@ -196,6 +196,8 @@ pub(super) async fn by_checkins(
 }
 
 /// Finds locations whose names contain, for each word, a word that begins with it.
+///
+/// A page may have fewer locations than its limit, or none, although there is a next page.
 #[utoipa::path(
     get, operation_id = "searchLocations", path = "/api/locations/search", tag = "locations", security(()),
     params(SearchQuery),
@@ -206,7 +208,8 @@ pub(super) async fn search(
     Parameters(SearchQuery { page, words }): Parameters<SearchQuery>,
 ) -> Result<Paged<LocationView>, Problem> {
     let found = api.stores.directory.search_locations(&words.0, page.to_page()).await?;
-    Ok(listed(&page, found))
+    let FoundLocations { locations, next } = found.cut(page.limit);
+    Ok(page.page(locations.into_iter().map(|location| location.item.into()).collect(), next))
 }
 
 /// Sections of details, as names separated by commas.
@@ -284,11 +287,7 @@ fn texts(pattern: &str) -> ObjectBuilder {
 }
 
 fn listed(paging: &Paging<Position>, found: Vec<Ranked<Location>>) -> Paged<LocationView> {
-    paging.answer(found, position, |location| location.item.into())
-}
-
-fn position(location: &Ranked<Location>) -> Position {
-    Position { rank: location.rank, id: location.item.id.get() }
+    paging.answer(found, Ranked::position, |location| location.item.into())
 }
 
 #[cfg(test)]
