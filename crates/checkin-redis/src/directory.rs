@@ -57,7 +57,7 @@ impl Directory for RedisStorage {
             .await
     }
 
-    async fn nearby(&self, near: Nearby, page: Page) -> Result<Vec<Ranked<Location>>> {
+    async fn nearby(&self, near: Nearby, page: Page) -> Result<FoundLocations> {
         nearby::places(&self.redis, near, page).await
     }
 

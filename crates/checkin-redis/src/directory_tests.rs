@@ -5,7 +5,7 @@ use testkit::RedisServer;
 use super::RedisStorage;
 use super::tests::{ask, storage};
 use checkin_domain::{Category, Coordinates, Location, LocationId};
-use checkin_storage::conformance::{first, listed, location, user};
+use checkin_storage::conformance::{first, listed, listed_places, location, user};
 use checkin_storage::{BulkLoad, Directory, Health, Nearby, Page, Period, Position};
 
 /// A Saturday, and the Monday before.
@@ -94,7 +94,7 @@ async fn a_page_skips_entries_without_a_record() {
         assert_eq!(listed(limit, cafes).await, [(2, 2), (3, 3)]);
         let named = async |page| Ok(storage.search_locations("coff", page).await?.locations);
         assert_eq!(listed(limit, named).await, [(2, 2), (3, 3)]);
-        let near = async |page| storage.nearby(here, page).await;
+        let near = async |page| Ok(storage.nearby(here, page).await?.locations);
         assert_eq!(listed(limit, near).await, [(0, 2), (0, 3)]);
     }
 }
@@ -200,11 +200,11 @@ async fn a_thousand_locations_at_one_point_are_listed_in_pages() {
     storage.load_locations(&places).await.unwrap();
     let center = Coordinates::new(-122.27, 37.8).unwrap();
     let near = Nearby { center, radius_m: 5000.0, category: Some(Category::Cafe) };
-    let list = listed(100, async |page| storage.nearby(near, page).await).await;
+    let list = listed_places(100, async |page| storage.nearby(near, page).await).await;
     let ids: Vec<u64> = list.iter().map(|(_, id)| *id).collect();
     assert_eq!(ids, (1..=1000).collect::<Vec<_>>());
     let after = Some(Position { rank: list[500].0, id: 500 });
-    let page = storage.nearby(near, Page { after, ..first(3) }).await.unwrap();
+    let page = storage.nearby(near, Page { after, ..first(3) }).await.unwrap().locations;
     assert_eq!(page[0].item.id.get(), 501);
 }
 
@@ -229,12 +229,12 @@ async fn a_page_near_a_point_reads_few_of_the_locations_in_the_circle() {
     for (longitude, latitude) in [(10.06, 50.06), (-60.0, -20.0)] {
         let center = Coordinates::new(longitude, latitude).unwrap();
         let near = Nearby { center, radius_m: f64::INFINITY, category: None };
-        let list = listed(4000, async |page| storage.nearby(near, page).await).await;
+        let list = listed_places(4000, async |page| storage.nearby(near, page).await).await;
         assert_eq!(list.len(), 3600);
         for behind in [0, 1, 1800, 3590] {
             let after = list[..behind].last().map(|&(rank, id)| Position { rank, id });
             let before = sent_bytes(&storage).await;
-            let page = storage.nearby(near, Page { after, limit: 9 }).await.unwrap();
+            let page = storage.nearby(near, Page { after, limit: 9 }).await.unwrap().locations;
             let sent = sent_bytes(&storage).await - before;
             let ids: Vec<u64> = page.iter().map(|place| place.item.id.get()).collect();
             let expected: Vec<u64> = list[behind..behind + 9].iter().map(|(_, id)| *id).collect();

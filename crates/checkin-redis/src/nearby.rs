@@ -10,17 +10,13 @@
 
 use checkin_domain::{Coordinates, Location, LocationId};
 use checkin_storage::nearby::{Cell, EDGE, Found, Frontier, MOST_IN_CELL, Step};
-use checkin_storage::{Nearby, Page, Ranked, Result, readable};
+use checkin_storage::{FoundLocations, Nearby, Page, Result, readable};
 
 use crate::connection::{Connection, IN_FLIGHT, at_once};
 use crate::locations;
 use crate::reply::{number, scored, unexpected};
 
-pub(crate) async fn places(
-    redis: &Connection,
-    near: Nearby,
-    page: Page,
-) -> Result<Vec<Ranked<Location>>> {
+pub(crate) async fn places(redis: &Connection, near: Nearby, page: Page) -> Result<FoundLocations> {
     let key = redis.keys.geo(near.category);
     let (mut found, mut frontier) = (Found::new(near, page), Frontier::new(near, page));
     while frontier.nearest_m().is_some_and(|nearest_m| !found.is_full(nearest_m)) {

@@ -45,7 +45,7 @@ impl Directory for SqliteStorage {
         Ok(by_id(self.file.read(read).await?))
     }
 
-    async fn nearby(&self, near: Nearby, page: Page) -> Result<Vec<Ranked<Location>>> {
+    async fn nearby(&self, near: Nearby, page: Page) -> Result<FoundLocations> {
         let reports = self.file.reports.clone();
         let read = move |connection: &Connection| nearby::page(connection, &reports, near, page);
         self.file.read(read).await

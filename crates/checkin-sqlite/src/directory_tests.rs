@@ -6,9 +6,9 @@ use sqlite_writer::rusqlite::{Connection, params, params_from_iter};
 
 use super::list::List;
 use super::{SqliteStorage, directory, nearby, search};
-use checkin_domain::LocationId;
-use checkin_storage::conformance::{listed, location, user};
-use checkin_storage::{BulkLoad, Directory, Period};
+use checkin_domain::{Category, Coordinates, Location, LocationId};
+use checkin_storage::conformance::{first, listed, location, user};
+use checkin_storage::{BulkLoad, Directory, Nearby, Page, Period};
 
 /// A Saturday, and the Monday before.
 const NOW_MS: u64 = 1_609_602_085_397;
@@ -66,6 +66,28 @@ async fn pages_are_read_from_indexes() {
         Ok(())
     };
     storage.file.read(read).await.unwrap();
+}
+
+/// The boxes do not know the categories.
+#[tokio::test]
+async fn a_page_of_a_category_checks_a_limited_number_of_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = storage(&directory).await;
+    let one = |id: u64| {
+        let (category, east) =
+            if id <= 1500 { (Category::Cafe, 0.0) } else { (Category::Gym, 3.0) };
+        let coordinates = Coordinates::new(10.0 + east + id as f64 / 10_000.0, 50.0).unwrap();
+        Location { category, coordinates, ..location(id) }
+    };
+    storage.load_locations(&(1..=2501).map(one).collect::<Vec<_>>()).await.unwrap();
+    let center = Coordinates::new(10.0, 50.0).unwrap();
+    let gyms = Nearby { center, radius_m: f64::INFINITY, category: Some(Category::Gym) };
+    let page = storage.nearby(gyms, first(5)).await.unwrap();
+    assert_eq!(page.locations, []);
+    let page = Page { after: page.next, ..first(5) };
+    let ids = storage.nearby(gyms, page).await.unwrap().locations;
+    let ids: Vec<u64> = ids.iter().map(|place| place.item.id.get()).collect();
+    assert_eq!(ids, [1501, 1502, 1503, 1504, 1505]);
 }
 
 #[tokio::test]

@@ -9,17 +9,14 @@ use super::{column, directory, locations};
 use checkin_domain::{Category, Location};
 use checkin_storage::Reports;
 use checkin_storage::nearby::{Area, Cell, Found, Frontier, MOST_IN_CELL, Step};
-use checkin_storage::{Nearby, Page, Ranked};
-
-/// The maximum number of locations in a category that are read together.
-const MOST_IN_RARE_CATEGORY: i64 = 1000;
+use checkin_storage::{FoundLocations, MAX_CANDIDATES, Nearby, Page};
 
 pub(super) fn page(
     connection: &Connection,
     reports: &Reports,
     near: Nearby,
     page: Page,
-) -> rusqlite::Result<Vec<Ranked<Location>>> {
+) -> rusqlite::Result<FoundLocations> {
     let (mut found, mut seen) = (Found::new(near, page), HashSet::new());
     if let Some(category) = near.category.filter(|_| page.limit > 0)
         && is_rare(connection, category)?
@@ -28,8 +25,13 @@ pub(super) fn page(
         return Ok(found.into_page());
     }
     let mut frontier = Frontier::<Infallible>::new(near, page);
+    let (begin_mm, mut of_others) = (page.after.map_or(0, |after| after.rank), 0);
     while frontier.nearest_m().is_some_and(|nearest_m| !found.is_full(nearest_m)) {
-        let Some((_, Step::Cell(cell))) = frontier.pop() else { break };
+        let Some((at_least_mm, Step::Cell(cell))) = frontier.pop() else { break };
+        // The next page must begin further away than this one.
+        if of_others >= MAX_CANDIDATES && at_least_mm.saturating_sub(1) > begin_mm {
+            return Ok(found.into_part(at_least_mm));
+        }
         if has_many(connection, cell)? {
             frontier.divide(cell);
             continue;
@@ -37,6 +39,10 @@ pub(super) fn page(
         for place in places_in(connection, reports, cell.area())? {
             // A location close to its border is found in the next cell, too.
             if seen.insert(place.id) {
+                // Each page has to look at all cells across its beginning.
+                let is_behind = at_least_mm > begin_mm;
+                let is_other = near.category.is_some_and(|category| place.category != category);
+                of_others += usize::from(is_behind && is_other);
                 found.add(place);
             }
         }
@@ -45,12 +51,12 @@ pub(super) fn page(
 }
 
 /// Returns whether a category has so few locations that all of them are read. The boxes do not know the
-/// categories, so a search for a few locations would read all that are nearer.
+/// categories, so a search for few locations would check many others.
 fn is_rare(connection: &Connection, category: Category) -> rusqlite::Result<bool> {
     let sql = "SELECT count(*) FROM (SELECT 1 FROM locations WHERE category = ?1 LIMIT ?2)";
-    let parameters = params![category.as_str(), MOST_IN_RARE_CATEGORY + 1];
+    let parameters = params![category.as_str(), column::limit(MAX_CANDIDATES + 1)];
     let count: i64 = connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?;
-    Ok(count <= MOST_IN_RARE_CATEGORY)
+    Ok(count <= column::limit(MAX_CANDIDATES))
 }
 
 fn places_of(

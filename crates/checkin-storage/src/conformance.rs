@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Admission, Applied, Batch, Lease, NewUser, Page, Position, Ranked, Storage};
+use crate::{
+    Admission, Applied, Batch, FoundLocations, Lease, NewUser, Page, Position, Ranked, Storage,
+};
 use checkin_domain::{
     Category, Checkin, Coordinates, Location, LocationDetails, LocationId, NewCheckin,
     OpeningHours, PasswordHash, Social, StarRating, User, UserId,
@@ -159,6 +161,7 @@ macro_rules! conformance_checks {
             locations_are_near_across_the_antimeridian_and_the_poles
             distances_use_the_exact_coordinates_everywhere
             a_page_of_many_locations_is_found_from_near_and_from_far
+            locations_behind_many_of_another_category_are_found
             locations_are_found_by_the_words_of_their_names
             a_name_in_any_script_is_found_by_typing_it
             search_results_are_returned_in_pages
@@ -337,6 +340,25 @@ pub async fn listed<T: Record>(
             return list;
         }
         after = list.last().map(|&(rank, id)| Position { rank, id });
+    }
+}
+
+/// Returns the positions of all locations that a search finds, page by page.
+pub async fn listed_places(
+    limit: usize,
+    page: impl AsyncFn(Page) -> crate::Result<FoundLocations>,
+) -> Vec<(u64, u64)> {
+    let (mut after, mut list) = (None, Vec::new());
+    loop {
+        let FoundLocations { locations, next } = page(Page { after, limit }).await.unwrap();
+        let is_full = locations.len() == limit;
+        assert!(next.is_none() || !is_full, "a full page is followed by its last location");
+        assert!(next.is_none() || next != after, "the search goes on");
+        list.extend(locations.iter().map(|place| (place.rank, place.item.id.get())));
+        after = next.or(locations.last().filter(|_| is_full).map(Ranked::position));
+        if after.is_none() {
+            return list;
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub trait Directory: Send + Sync {
     async fn locations_in(&self, category: Category, page: Page) -> Result<Vec<Ranked<Location>>>;
 
     /// Returns locations within a circle by their distance (in millimetres), nearest first.
-    async fn nearby(&self, near: Nearby, page: Page) -> Result<Vec<Ranked<Location>>>;
+    async fn nearby(&self, near: Nearby, page: Page) -> Result<FoundLocations>;
 
     /// Returns the locations whose names have, for each of these words, a word that begins with it, by
     /// their id (the rank), lowest first. Case does not matter. Only the first [`MAX_SEARCH_WORDS`]

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 pub use crate::cells::{Area, Cell, EDGE};
-use crate::directory::{Nearby, Page, Position, Ranked};
-use checkin_domain::{EARTH_RADIUS_M, Location};
+use crate::directory::{FoundLocations, Nearby, Page, Position, Ranked};
+use checkin_domain::{EARTH_RADIUS_M, Location, MAX_SAFE_INTEGER};
 
 /// The maximum number of locations that are read from a cell. A cell with more of them is divided.
 pub const MOST_IN_CELL: i64 = 32;
@@ -76,9 +76,21 @@ impl Found {
         certain.count() >= self.page.limit
     }
 
-    pub fn into_page(mut self) -> Vec<Ranked<Location>> {
+    /// Returns the page, given that all locations were added that it may have.
+    pub fn into_page(mut self) -> FoundLocations {
         self.keep_nearest();
-        self.places
+        FoundLocations { locations: self.places, next: None }
+    }
+
+    /// Returns the page, given that only the locations that are nearer than this many millimetres were all
+    /// added.
+    pub fn into_part(mut self, end_mm: u64) -> FoundLocations {
+        self.places.retain(|place| place.rank < end_mm);
+        let next = Position { rank: end_mm.saturating_sub(1), id: MAX_SAFE_INTEGER };
+        let limit = self.page.limit;
+        let part = self.into_page();
+        let next = Some(next).filter(|_| part.locations.len() < limit);
+        FoundLocations { next, ..part }
     }
 }
 
@@ -252,7 +264,8 @@ mod tests {
             found.add(Location { id, name, category, coordinates, num_checkins: 0, num_stars: 0 });
             assert!(found.places.len() <= 30);
         }
-        let ids: Vec<u64> = found.into_page().iter().map(|place| place.item.id.get()).collect();
+        let ids: Vec<u64> =
+            found.into_page().locations.iter().map(|place| place.item.id.get()).collect();
         let mut nearest: Vec<u64> = (1..=1000).map(|step| step * 7919 % 1009 + 1).collect();
         nearest.sort_unstable();
         assert_eq!(ids, nearest[..10]);

@@ -9,10 +9,10 @@ fn near(longitude: f64, latitude: f64, radius_m: f64) -> Nearby {
 }
 
 async fn ids(storage: &dyn Storage, near: Nearby) -> Vec<u64> {
-    let all = storage.nearby(near, first(1000)).await.unwrap();
+    let all = storage.nearby(near, first(1000)).await.unwrap().locations;
     let list: Vec<_> = all.iter().map(|place| (place.rank, place.item.id.get())).collect();
     for limit in [1, 3] {
-        assert_eq!(listed(limit, async |page| storage.nearby(near, page).await).await, list);
+        assert_eq!(listed_places(limit, async |page| storage.nearby(near, page).await).await, list);
     }
     list.into_iter().map(|(_, id)| id).collect()
 }
@@ -32,7 +32,7 @@ pub async fn locations_near_a_point_are_found_by_distance(subject: StoreUnderTes
     storage.load_locations(&places).await.unwrap();
     let here = near(10.0, 50.0, 1000.0);
     assert_eq!(ids(storage, here).await, [5, 6, 7, 2, 3, 1]);
-    let page = storage.nearby(here, first(1)).await.unwrap();
+    let page = storage.nearby(here, first(1)).await.unwrap().locations;
     assert_eq!((page[0].rank / 1000, &page[0].item), (111, &places[5]));
 
     for (category, expected) in
@@ -109,7 +109,7 @@ pub async fn distances_use_the_exact_coordinates_everywhere(subject: StoreUnderT
             places.iter().filter(|place| distance(place) <= near.radius_m).collect();
         expected.sort_by(|one, other| distance(one).total_cmp(&distance(other)));
         let expected: Vec<u64> = expected.iter().map(|place| place.id.get()).collect();
-        let found = listed(50, async |page| storage.nearby(near, page).await).await;
+        let found = listed_places(50, async |page| storage.nearby(near, page).await).await;
         let found: Vec<u64> = found.into_iter().map(|(_, id)| id).collect();
         assert_eq!(found, expected, "{near:?}");
     }
@@ -147,9 +147,32 @@ pub async fn a_page_of_many_locations_is_found_from_near_and_from_far(subject: S
             expected.retain(|(rank, _)| *rank as f64 / 1000.0 <= radius_m);
             expected.sort_unstable();
             for limit in [70, 2000] {
-                let list = listed(limit, async |page| storage.nearby(near, page).await).await;
+                let list =
+                    listed_places(limit, async |page| storage.nearby(near, page).await).await;
                 assert_eq!(list, expected, "{near:?}");
             }
         }
+    }
+}
+
+pub async fn locations_behind_many_of_another_category_are_found(subject: StoreUnderTest) {
+    let storage = &*subject.storage;
+    let one = |id: u64| {
+        let (category, east) =
+            if id <= 1500 { (Category::Cafe, 0.0) } else { (Category::Gym, 3.0) };
+        let longitude = 10.0 + east + (id % 50) as f64 / 2000.0;
+        Location { category, ..place(id, "a", longitude, 50.0 + (id / 50) as f64 / 3000.0) }
+    };
+    let places: Vec<Location> = (1..=2700).map(one).collect();
+    storage.load_locations(&places).await.unwrap();
+    let gyms = Nearby { category: Some(Category::Gym), ..near(10.0, 50.0, f64::INFINITY) };
+    let rank = |place: &Location| {
+        ((gyms.center.distance_m(place.coordinates) * 1000.0) as u64, place.id.get())
+    };
+    let mut expected: Vec<_> = places[1500..].iter().map(rank).collect();
+    expected.sort_unstable();
+    for limit in [100, 2000] {
+        let list = listed_places(limit, async |page| storage.nearby(gyms, page).await).await;
+        assert_eq!(list, expected);
     }
 }

@@ -20,17 +20,8 @@ async fn found(storage: &dyn Storage, words: &str) -> Vec<u64> {
 
 /// Returns the ids of all locations that are found, page by page.
 async fn all_found(storage: &dyn Storage, words: &str, limit: usize) -> Vec<u64> {
-    let (mut after, mut ids) = (None, Vec::new());
-    loop {
-        let found = storage.search_locations(words, Page { after, limit }).await.unwrap();
-        ids.extend(found.locations.iter().map(|place| place.item.id.get()));
-        let is_full = found.locations.len() == limit;
-        assert!(found.next.is_none() || !is_full, "a full page is followed by its last location");
-        after = found.next.or(found.locations.last().filter(|_| is_full).map(Ranked::position));
-        if after.is_none() {
-            return ids;
-        }
-    }
+    let page = async |page| storage.search_locations(words, page).await;
+    listed_places(limit, page).await.into_iter().map(|(_, id)| id).collect()
 }
 
 pub async fn locations_are_found_by_the_words_of_their_names(subject: StoreUnderTest) {

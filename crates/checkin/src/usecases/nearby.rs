@@ -40,21 +40,23 @@ impl NearbyLocations {
         wanted: Wanted,
         page: Page,
     ) -> Result<FoundLocations, StorageError> {
-        let mut found = FoundLocations::default();
         if wanted == Wanted::default() {
             let one_more = Page { limit: page.limit + 1, ..page };
-            found.locations = self.directory.nearby(near, one_more).await?;
-            return Ok(found.cut(page.limit));
+            return Ok(self.directory.nearby(near, one_more).await?.cut(page.limit));
         }
+        let mut found = FoundLocations::default();
         let (mut looked_at, mut after) = (0, page.after);
         while looked_at < MAX_CANDIDATES {
             let limit = looked_at.max(FIRST_CANDIDATES).min(MAX_CANDIDATES - looked_at);
-            let candidates = self.directory.nearby(near, Page { after, limit }).await?;
+            let FoundLocations { locations: candidates, next } =
+                self.directory.nearby(near, Page { after, limit }).await?;
             let is_last = candidates.len() < limit;
             looked_at += limit;
             after = candidates.last().map(Ranked::position);
             found.locations.extend(self.wanted_of(candidates, wanted).await?);
             if is_last || found.locations.len() > page.limit {
+                // The store may have checked as many as it can.
+                found.next = next;
                 return Ok(found.cut(page.limit));
             }
         }

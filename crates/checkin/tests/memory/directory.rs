@@ -53,7 +53,7 @@ impl Directory for MemoryStorage {
         Ok(self.contents().locations_by_id(page, |stored| stored.place.category == category))
     }
 
-    async fn nearby(&self, near: Nearby, page: Page) -> Result<Vec<Ranked<Location>>> {
+    async fn nearby(&self, near: Nearby, page: Page) -> Result<FoundLocations> {
         let mut found = Found::new(near, page);
         self.contents().places.values().for_each(|stored| found.add(stored.place.clone()));
         Ok(found.into_page())

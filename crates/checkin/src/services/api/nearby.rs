@@ -75,8 +75,8 @@ fn numbers() -> ObjectBuilder {
 
 /// Lists locations near a point, the nearest first.
 ///
-/// With `minStars` or `openNow=true`, a page may have fewer locations than its limit, or none, although
-/// there is a next page.
+/// With `category`, `minStars` or `openNow=true`, a page may have fewer locations than its limit, or none,
+/// although there is a next page.
 #[utoipa::path(
     get, operation_id = "listLocationsNearby", path = "/api/locations/{lat}/{lng}/{radius}", tag = "locations", security(()),
     params(NearbyQuery),
