@@ -74,6 +74,13 @@ impl BulkLoad for RedisStorage {
     }
 }
 
+/// The user and the time of a check-in, and what its member in the history has behind its id.
+type Content = (UserId, u64, String);
+
+fn content(checkin: &Checkin) -> Content {
+    (checkin.user, checkin.time_ms, format!("{} {}", checkin.location, checkin.stars))
+}
+
 /// Bulk loads, record by record.
 pub(crate) struct Bulk<'a>(pub(crate) &'a Connection);
 
@@ -164,15 +171,14 @@ impl Bulk<'_> {
     }
 
     async fn append_run(&self, partition: usize, checkins: &[&Checkin]) -> Result<Vec<Loaded>> {
-        let counted = checkins.iter().map(|checkin| self.is_in_history(checkin)).collect();
-        let counted = at_once(counted).await?;
+        let counted = self.in_histories(checkins).await?;
         // What was removed from a history before it was read is before the horizon that is read now.
         let horizon_ms = horizon_ms(self.0).await?;
-        let refusal = |(checkin, counted): (&&Checkin, bool)| match counted {
+        let refusal = |checkin: &&Checkin| match counted.contains(&content(checkin)) {
             true => Some(Loaded::Unchanged),
             false => (checkin.time_ms < horizon_ms).then_some(Loaded::TooOld),
         };
-        let known: Vec<Option<Loaded>> = checkins.iter().zip(counted).map(refusal).collect();
+        let known: Vec<Option<Loaded>> = checkins.iter().map(refusal).collect();
         let new = checkins.iter().zip(&known).filter(|(_, known)| known.is_none());
         let new: Vec<&Checkin> = new.map(|(checkin, _)| *checkin).collect();
         let words = new.iter().flat_map(|checkin| {
@@ -205,12 +211,25 @@ impl Bulk<'_> {
         known.into_iter().map(loaded).collect()
     }
 
-    /// Returns whether this check-in is already applied. It may have left the log.
-    async fn is_in_history(&self, checkin: &Checkin) -> Result<bool> {
-        let key = self.0.keys.user_history(checkin.user);
-        let content = format!(" {} {}", checkin.location, checkin.stars);
-        let is_same = |member: &str| member.ends_with(&content);
-        Ok(Histories(self.0).find_at(&key, checkin.time_ms, is_same).await?.is_some())
+    /// Returns the contents of those of the check-ins that are already applied. They may have left the log. Each millisecond
+    /// of a history is read once, because very many of them may be in the same one.
+    async fn in_histories(&self, checkins: &[&Checkin]) -> Result<HashSet<Content>> {
+        let mut moments = HashMap::<_, HashSet<Content>>::new();
+        for checkin in checkins {
+            let moment = (checkin.user, checkin.time_ms);
+            moments.entry(moment).or_default().insert(content(checkin));
+        }
+        let found = moments.into_iter().map(|((user, time_ms), mut wanted)| async move {
+            let (key, mut found) = (self.0.keys.user_history(user), HashSet::new());
+            let is_last = |member: &str| {
+                let other = member.split_once(' ').map_or("", |(_, other)| other);
+                found.extend(wanted.take(&(user, time_ms, other.to_owned())));
+                wanted.is_empty()
+            };
+            Histories(self.0).read_at(&key, time_ms, is_last).await?;
+            Ok(found)
+        });
+        Ok(at_once(found.collect()).await?.into_iter().flatten().collect())
     }
 
     /// Returns those of the ids whose keys exist.

@@ -171,23 +171,38 @@ impl Histories<'_> {
         Ok(checkins)
     }
 
-    /// Returns a wanted member of one millisecond, which is read in pages: imports may have put very many into it.
+    /// Returns a wanted member of one millisecond.
     pub(crate) async fn find_at(
         &self,
         key: &str,
         time_ms: u64,
         is_wanted: impl Fn(&str) -> bool + Send + Sync,
     ) -> Result<Option<Member>> {
-        let (time, count, mut skipped) = (time_ms.to_string(), PAGE.to_string(), 0);
+        let mut found = None;
+        let is_found = |member: &str| {
+            found = is_wanted(member).then(|| member.to_owned());
+            found.is_some()
+        };
+        self.read_at(key, time_ms, is_found).await?;
+        Ok(found.and_then(|member| Member::read(&member, &time_ms.to_string())))
+    }
+
+    /// Reads the members of one millisecond until `is_enough` returns true, in pages: imports may have put very many into
+    /// it.
+    pub(crate) async fn read_at(
+        &self,
+        key: &str,
+        time_ms: u64,
+        is_enough: impl FnMut(&str) -> bool + Send,
+    ) -> Result<()> {
+        let (time, count) = (time_ms.to_string(), PAGE.to_string());
+        let (mut is_enough, mut skipped) = (is_enough, 0);
         loop {
             let offset = skipped.to_string();
             let range = ["ZRANGEBYSCORE", key, &time, &time, "LIMIT", &offset, &count];
             let page = texts(self.0.call(&range).await?)?;
-            if let Some(found) = page.iter().find(|member| is_wanted(member)) {
-                return Ok(Member::read(found, &time));
-            }
-            if page.len() < PAGE {
-                return Ok(None);
+            if page.iter().any(|member| is_enough(member)) || page.len() < PAGE {
+                return Ok(());
             }
             skipped += PAGE;
         }

@@ -21,6 +21,9 @@ const PAGE_COST: u64 = 40_000;
 /// What Redis may send for the import of a check-in that is there: a thousand members, a few times.
 const IMPORT_COST: u64 = 200_000;
 
+/// What Redis may send for each member of a millisecond, for an import of many check-ins of it.
+const MEMBER_COST: u64 = 100;
+
 /// Returns the number of bytes that Redis has sent.
 async fn sent(storage: &RedisStorage) -> u64 {
     let info = ask(storage, "INFO stats").await.concat();
@@ -69,6 +72,14 @@ async fn a_page_among_very_many_checkins_of_one_millisecond_costs_no_more_than_o
     assert_eq!(storage.load_checkins(&all[..1]).await.unwrap(), [Loaded::Unchanged]);
     let cost = sent(&storage).await - before;
     assert!(cost < IMPORT_COST, "{cost} bytes");
+    // New ones of the same millisecond: all members are compared with all of them, and sent once.
+    let more = |seq| Checkin { location: 3.try_into().unwrap(), ..of(CHECKINS + seq, false) };
+    storage.load_locations(&[location(3)]).await.unwrap();
+    let more: Vec<Checkin> = (0..500).map(more).collect();
+    let before = sent(&storage).await;
+    assert_eq!(storage.load_checkins(&more).await.unwrap()[0], Loaded::Stored);
+    let cost = sent(&storage).await - before;
+    assert!(cost < CHECKINS * MEMBER_COST, "{cost} bytes");
     let key = storage.redis.keys.user_history(al);
     for checkin in [&all[0], &all[all.len() / 2], &all[all.len() - 1]] {
         let found = Histories(&storage.redis).find(&key, checkin.id).await.unwrap();
