@@ -62,12 +62,12 @@ impl Volume {
     fn findings(&self, path: &Path) -> Vec<Finding> {
         let name = path.display();
         let space = self.available_bytes.map(|bytes| {
-            let left = format!("the file system of {name} has {} MiB left", bytes >> 20);
             if bytes >= NEEDED_BYTES {
-                return Finding::fine(left);
+                return Finding::fine("the file system has the space that the write-ahead log needs");
             }
+            let left = bytes >> 20;
             Finding::problem(
-                format!("{left}, and the write-ahead log needs 32 MiB"),
+                format!("the file system of {name} has {left} MiB left, and the write-ahead log needs 32 MiB"),
                 "make space on it: when it is full, changes get 503",
             )
         });
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn space_is_needed_for_the_write_ahead_log() {
         let enough = found(NEEDED_BYTES, Medium::Local);
-        let text = "the file system of checkin.db has 32 MiB left".to_owned();
+        let text = "the file system has the space that the write-ahead log needs".to_owned();
         assert_eq!(enough, [(Severity::Fine, text)]);
         let text =
             "the file system of checkin.db has 31 MiB left, and the write-ahead log needs 32 MiB"
@@ -156,7 +156,7 @@ mod tests {
     fn what_the_system_says_is_read() {
         let directory = tempfile::tempdir().unwrap();
         let found = volume_findings(directory.path());
-        assert!(found[0].what.starts_with("the file system of "), "{}", found[0].what);
+        assert!(found[0].what.starts_with("the file system "), "{}", found[0].what);
         // Linux says of itself which files are no files of a disk.
         #[cfg(target_os = "linux")]
         assert_eq!(super::medium(Path::new("/dev/shm")), Medium::Memory);
