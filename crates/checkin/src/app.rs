@@ -109,6 +109,8 @@ pub struct App {
     traces: TracesCell,
     /// Whether another port shows the metrics of all ports: `--metrics-listen`.
     has_metrics_port: bool,
+    /// Whether this process created its store.
+    is_new: bool,
     /// The warnings that a service logs at its start.
     warnings: Vec<Finding>,
 }
@@ -135,6 +137,7 @@ impl App {
     fn on(config: &Common, backend: Backend) -> anyhow::Result<Self> {
         let Backend {
             storage,
+            is_new,
             sessions: session_store,
             cached: cached_store,
             keys,
@@ -217,6 +220,7 @@ impl App {
             collector: config.otlp_endpoint.clone(),
             traces,
             has_metrics_port: config.metrics_listen.is_some(),
+            is_new,
             warnings: session_secret::warnings(config),
         })
     }

@@ -25,6 +25,8 @@ use checkin_sqlite::{self as sqlite, SqliteStorage};
 /// The stores of a backend, and what reports on them.
 pub(super) struct Backend {
     pub(super) storage: Arc<dyn Storage>,
+    /// Whether the store did not exist.
+    pub(super) is_new: bool,
     pub(super) sessions: Arc<dyn AccountStore>,
     /// The sessions of busy routes, which are cached for the time of a lease.
     pub(super) cached: Arc<dyn AccountStore>,
@@ -53,6 +55,7 @@ impl Backend {
         if let Some(fault) = sqlite::unusable(path) {
             return Err(fault.into());
         }
+        let is_new = !path.exists();
         let database = Database::open(path).map_err(|error| sqlite::fault(path, &error))?;
         let storage = SqliteStorage::open(database.clone()).await;
         let storage = storage.map_err(|error| sqlite::fault(path, &error))?;
@@ -73,6 +76,7 @@ impl Backend {
         let sessions = with_encryption(Form::of(config).in_sqlite(sessions), keys.as_ref());
         Ok(Self {
             storage: Arc::new(storage),
+            is_new,
             cached: sessions.clone(),
             sessions,
             keys,
@@ -117,7 +121,20 @@ impl Backend {
         let storage = RedisStorage::new(client, prefix, config.partitions.into())
             .wait_for_replicas(replicas, within)?;
         let (storage, secrets) = (Arc::new(storage), Secrets::new(secret.as_slice())?);
-        Ok(Self { storage, sessions, cached, keys, secrets, denials, slow_store, metrics, traces })
+        // A server tells nothing before it is asked.
+        let is_new = false;
+        Ok(Self {
+            storage,
+            is_new,
+            sessions,
+            cached,
+            keys,
+            secrets,
+            denials,
+            slow_store,
+            metrics,
+            traces,
+        })
     }
 }
 

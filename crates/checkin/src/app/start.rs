@@ -82,6 +82,10 @@ impl App {
             let traces = Traces::start(collector, command, self.metrics.spans.clone())?;
             drop(self.traces.set(traces));
         }
+        if self.is_new {
+            // A wrong --store is easily overlooked: everything works, and nobody can log in.
+            tracing::info!("Created the empty store {}.", self.store);
+        }
         for warning in &self.warnings {
             tracing::warn!("{}: {}", warning.what, warning.advice);
         }
