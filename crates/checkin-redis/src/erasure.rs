@@ -24,10 +24,11 @@ const NOBODY: &str = "0";
 /// Maximum number of retractions that are applied at the same time. All of them stay if one fails.
 const APPLIED_AT_ONCE: usize = 100;
 
-/// What is done, in this order: the check-ins of the history, of the log and of the dead letters are retracted, the
-/// retractions are applied, and the figures are removed with what is kept against another import.
+/// What is done, in this order: the check-ins of the log, of the dead letters and of the history are retracted, the
+/// retractions are applied, and the figures are removed with what is kept against another import. A check-in that
+/// leaves the log meanwhile goes to the dead letters or into the history, so neither is read before the log.
 const PHASES: [&str; 8] =
-    ["history", "log", "dead-letters", "apply", "figures", "imported", "visits", "retracted"];
+    ["log", "dead-letters", "history", "apply", "figures", "imported", "visits", "retracted"];
 
 /// Erases what belongs to the check-ins of a user, all of which are in one partition.
 pub(crate) struct Erasure<'a> {
@@ -49,9 +50,9 @@ impl Erasure<'_> {
             _ => is_second(member),
         };
         let next = match phase {
-            "history" => self.retract_history(at).await,
             "log" => self.retract_log(at).await,
             "dead-letters" => self.retract_dead_letters(at).await,
+            "history" => self.retract_history(at).await,
             "apply" => self.apply(number).await,
             "figures" => self.forget_figures().await,
             "imported" => self.remove_from(&SET, keys.imported(number), at, is_second).await,

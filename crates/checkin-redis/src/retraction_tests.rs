@@ -95,6 +95,34 @@ async fn a_batch_that_was_read_before_its_account_was_erased_is_counted_without_
 }
 
 #[tokio::test]
+async fn a_checkin_that_leaves_the_log_during_an_erasure_is_found_in_the_history() {
+    let server = RedisServer::start();
+    let (storage, checkin) = with_checkin(&server).await;
+    storage.load_users(&[user(2, "bo@example.com")]).await.unwrap();
+    let phase = |from: &Option<String>| {
+        from.as_deref().and_then(|from| from.split(' ').next()).map(str::to_owned)
+    };
+    let mut from = storage.retract_all(checkin.user, None, 9).await.unwrap();
+    let first = phase(&from);
+    while phase(&from) == first {
+        from = storage.retract_all(checkin.user, from, 9).await.unwrap();
+    }
+    // A processor that knew nothing of the deletion applies another one, and then the log is trimmed.
+    storage.append(new_checkin(1, 2, 4), None, Admission::ALL).await.unwrap();
+    apply_all(&storage, 9).await;
+    storage.append(new_checkin(2, 2, 3), None, Admission::ALL).await.unwrap();
+    apply_all(&storage, 9).await;
+    ask(&storage, "XTRIM ncc:checkins MAXLEN 1").await;
+    while from.is_some() {
+        from = storage.retract_all(checkin.user, from, 9).await.unwrap();
+    }
+    let of_location = "ZRANGE {ncc:location:2}:checkins 0 -1";
+    assert_eq!(ask(&storage, of_location).await.len(), 1, "that of the other user");
+    // The location was loaded with two check-ins.
+    assert_eq!(ask(&storage, "HGET ncc:location:2 numCheckins").await, ["3"]);
+}
+
+#[tokio::test]
 async fn a_master_without_its_replicas_does_not_say_that_there_is_no_check_in() {
     let server = RedisServer::start();
     let (storage, checkin) = with_checkin(&server).await;
