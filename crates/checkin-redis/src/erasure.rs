@@ -14,7 +14,7 @@ use crate::entry::{self, RawEntry};
 use crate::history::{Histories, Member};
 use crate::lists::Lists;
 use crate::partition::Partition;
-use crate::reply::{array, text, texts};
+use crate::reply::{array, text, texts, unexpected};
 use crate::retractions::add_marks;
 use crate::users;
 
@@ -161,11 +161,13 @@ impl Erasure<'_> {
         is_own: impl Fn(&str) -> bool + Send,
     ) -> Result<Option<String>> {
         let redis = &self.storage.redis;
-        let cursor = if at.is_empty() { "0" } else { at };
-        let words = [of.scan, &key, cursor, "COUNT", &self.limit.to_string()];
-        let mut found = array(redis.call(&words).await?)?.into_iter();
-        let cursor = text(found.next().unwrap_or(Reply::Nil))?;
-        let members = texts(found.next().unwrap_or(Reply::Nil))?;
+        let limit = self.limit.to_string();
+        let words: Vec<&str> = [of.scan, &limit].into_iter().chain(at.split_whitespace()).collect();
+        let found = redis.run(&redis.scripts.scan_part, &[&key], &words).await?;
+        let Ok([server, cursor, members]) = <[Reply; 3]>::try_from(array(found)?) else {
+            return Err(unexpected("a part of a set"));
+        };
+        let (server, cursor, members) = (text(server)?, text(cursor)?, texts(members)?);
         let own = members.iter().step_by(of.step).filter(|member| is_own(member));
         let own: Vec<&str> = own.map(String::as_str).collect();
         if !own.is_empty() {
@@ -174,7 +176,7 @@ impl Erasure<'_> {
             }
             redis.call(&[&[of.remove, &key], &own[..]].concat()).await?;
         }
-        Ok((cursor != "0").then_some(cursor))
+        Ok((cursor != "0").then(|| format!("{server} {cursor}")))
     }
 }
 

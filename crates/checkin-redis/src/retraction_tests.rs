@@ -94,6 +94,36 @@ async fn a_batch_that_was_read_before_its_account_was_erased_is_counted_without_
     assert_eq!(storage.backlog().await.unwrap(), 1);
 }
 
+/// The cursors of SCAN commands are valid only on the server that returned them.
+#[tokio::test]
+async fn an_erasure_leaves_nothing_if_redis_starts_again_meanwhile() {
+    let mut server = RedisServer::start_with(&["--appendonly", "yes"]);
+    let (storage, checkin) = with_checkin(&server).await;
+    let change = AccountChange::Status(Status::Deleted);
+    storage.change_account(checkin.user, None, change).await.unwrap();
+    let imported = "{ncc:checkins}:imported";
+    let marks: Vec<String> = (1..=5000).map(|mark| format!("{mark} 1 2")).collect();
+    let marks = marks.iter().map(String::as_str);
+    let words: Vec<&str> = ["SADD", imported].into_iter().chain(marks).collect();
+    storage.redis.call(&words).await.unwrap();
+    let (mut from, mut has_restarted) = (None, false);
+    loop {
+        // It fails where it finds out that the connection is lost.
+        let Ok(next) = storage.retract_all(checkin.user, from.clone(), 1000).await else {
+            continue;
+        };
+        from = next;
+        let Some(place) = from.as_deref() else { break };
+        let is_inside = place.strip_prefix("imported ").is_some_and(|cursor| !cursor.is_empty());
+        if is_inside && !has_restarted {
+            server.restart();
+            has_restarted = true;
+        }
+    }
+    assert!(has_restarted);
+    assert_eq!(ask(&storage, &format!("SCARD {imported}")).await, ["0"]);
+}
+
 #[tokio::test]
 async fn a_checkin_that_leaves_the_log_during_an_erasure_is_found_in_the_history() {
     let server = RedisServer::start();
