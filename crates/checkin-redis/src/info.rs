@@ -14,6 +14,8 @@ pub(crate) struct Info {
     nodes: BTreeMap<String, String>,
     /// The addresses of the nodes of a cluster that do not answer.
     silent: BTreeSet<String>,
+    /// The commands that nodes of a cluster refuse, with their addresses.
+    refused: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Info {
@@ -22,21 +24,26 @@ impl Info {
     pub(crate) fn of(nodes: Vec<String>) -> Self {
         let numbered = nodes.into_iter().enumerate();
         let nodes = numbered.map(|(number, node)| (number.to_string(), node)).collect();
-        Self { nodes, silent: BTreeSet::new() }
+        Self { nodes, ..Self::default() }
     }
 
     /// Asks each node, and adds what is read from its reply. What is forbidden is left out.
     async fn ask(
         &mut self,
         client: &Client,
-        words: &[&[u8]],
+        command: &str,
+        field: &str,
         read: impl Fn(Reply) -> Option<String>,
     ) {
-        for (address, reply) in client.call_each(words).await.into_iter().flatten() {
+        let words: Vec<&[u8]> = command.split(' ').chain([field]).map(str::as_bytes).collect();
+        for (address, reply) in client.call_each(&words).await.into_iter().flatten() {
             match reply {
                 Ok(reply) => self.nodes.entry(address).or_default().extend(read(reply)),
                 Err(error) if error.kind() == ErrorKind::Unavailable && !address.is_empty() => {
                     self.silent.insert(address);
+                }
+                Err(_) if !address.is_empty() => {
+                    self.refused.entry(command.to_owned()).or_default().insert(address);
                 }
                 Err(_) => {}
             }
@@ -46,6 +53,13 @@ impl Info {
     /// Returns the addresses of the nodes of a cluster that do not answer.
     pub(crate) fn silent(&self) -> impl Iterator<Item = &str> {
         self.silent.iter().map(String::as_str)
+    }
+
+    /// Returns the commands that nodes of a cluster refuse, with their addresses.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
+        self.refused
+            .iter()
+            .map(|(command, nodes)| (command.as_str(), nodes.iter().map(String::as_str).collect()))
     }
 
     /// Returns the program of each node, from the section `server`.
@@ -131,6 +145,9 @@ impl fmt::Display for Engine {
     }
 }
 
+/// The command that returns a setting.
+pub(crate) const CONFIG_GET: &str = "CONFIG GET";
+
 /// The settings that the doctor looks at. One command for each: `CONFIG GET` takes several names since Redis 7.0 only.
 const SETTINGS: [&str; 5] = [
     "appendfsync",
@@ -144,7 +161,7 @@ const SETTINGS: [&str; 5] = [
 pub(crate) async fn info(client: &Client, sections: &[&str]) -> Info {
     let mut info = Info::default();
     for section in sections {
-        info.ask(client, &[b"INFO", section.as_bytes()], |reply| text(reply).ok()).await;
+        info.ask(client, "INFO", section, |reply| text(reply).ok()).await;
     }
     info
 }
@@ -155,7 +172,7 @@ pub(crate) async fn facts(client: &Client, sections: &[&str]) -> Info {
     let mut facts = info(client, sections).await;
     for name in SETTINGS {
         let read = |reply| Some(format!("{name}:{}\r\n", texts(reply).ok()?.pop()?));
-        facts.ask(client, &[b"CONFIG", b"GET", name.as_bytes()], read).await;
+        facts.ask(client, CONFIG_GET, name, read).await;
     }
     facts
 }

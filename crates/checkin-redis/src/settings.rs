@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use checkin_storage::Finding;
 
 use crate::connection::Connection;
-use crate::info::{Node, facts, is_cluster};
+use crate::info::{CONFIG_GET, Node, facts, is_cluster};
 use crate::reply::{array, text};
 
 /// The part of its memory limit above which a server is nearly full.
@@ -23,8 +23,6 @@ const NEARLY_FULL_PERCENT: u64 = 80;
 const CLOCK_DIFFERENCE_MS: u64 = 2000;
 
 const NO_EVICTION: &str = "`redis-cli CONFIG SET maxmemory-policy noeviction`, and choose a maxmemory that is never reached";
-
-const CONFIG_GET: &str = "CONFIG GET";
 
 /// The checks of every master, with the command and the field that each needs.
 const CHECKS: [(Check, &str, &str); 8] = [
@@ -61,6 +59,8 @@ pub(crate) async fn findings(redis: &Connection, wanted: u32) -> Vec<Finding> {
             false => findings.extend(worst(found)),
         }
     }
+    let refused = facts.refused().filter(|(command, _)| !unreported.contains_key(command));
+    findings.extend(refused.map(|(command, nodes)| refused_by(&nodes, command)));
     findings.extend(unreported.into_iter().map(|(command, mut fields)| {
         fields.dedup();
         match command {
@@ -84,10 +84,22 @@ pub(crate) async fn findings(redis: &Connection, wanted: u32) -> Vec<Finding> {
 
 fn silent(address: &str) -> Finding {
     Finding::problem(
-        format!("the node {address} does not answer, and was not looked at"),
-        "start it, or see its log and check the network between it and this machine; `redis-cli CLUSTER NODES` shows \
-         what the other nodes think of it",
+        format!("the node {address} does not answer or refuses the login, and was not looked at"),
+        "start it, or see its log, check the network between it and this machine, and give it the users and passwords of \
+         the other nodes, which do not copy them; `redis-cli CLUSTER NODES` shows what the other nodes think of it",
     )
+}
+
+/// Returns the finding about nodes of a cluster that refuse a command, while others do not.
+fn refused_by(nodes: &[&str], command: &str) -> Finding {
+    let what = format!("on {}: the login may not use {command}", nodes.join(", "));
+    match command {
+        CONFIG_GET => Finding::fine(format!("{what}, so the settings were not looked at")),
+        _ => Finding::warning(
+            format!("{what}, so its state was not looked at"),
+            format!("allow the command {command} to this login on all nodes, or check by hand"),
+        ),
+    }
 }
 
 /// A function that makes a finding from what a node reports, or none if it does not report the field.

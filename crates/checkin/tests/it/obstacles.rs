@@ -377,7 +377,7 @@ fn a_silent_node_hides_nothing_that_the_others_say() {
         let doctor = desk.run(&["doctor"], url);
         assert_eq!((doctor.code, doctor.stderr.as_str()), (1, ""), "{doctor:?}");
         for line in [
-            format!("PROBLEM  the node {silent} does not answer"),
+            format!("PROBLEM  the node {silent} does not answer or refuses the login"),
             format!("PROBLEM  on {other}: with appendfsync no"),
             "ok       Redis keeps an append-only file".to_owned(),
         ] {
@@ -400,6 +400,14 @@ fn a_silent_node_hides_nothing_that_the_others_say() {
     }
     command(&cluster.servers()[0], &["CONFIG", "SET", "appendfsync", "no"]);
     let [address, silent] = [0, 2].map(|node| cluster.servers()[node].address());
+    command(&cluster.servers()[2], &["ACL", "SETUSER", "default", "-info", "-config"]);
+    let refusing = desk.run(&["doctor"], &url).stdout;
+    for (severity, word) in [("warning ", "INFO"), ("ok      ", "CONFIG GET")] {
+        let line = format!("{severity} on {silent}: the login may not use {word}, so ");
+        assert!(refusing.contains(&line), "{line}: {refusing}");
+    }
+    command(&cluster.servers()[2], &["ACL", "SETUSER", "default", "resetpass", ">hunter2"]);
+    doctor(&url, &silent, &address);
     cluster.server_mut(2).kill();
     doctor(&url, &silent, &address);
 }
