@@ -95,6 +95,8 @@ pub async fn out_of_reach(config: &Common) -> anyhow::Result<OutOfReach> {
         StoreUrl::Sqlite(path) => in_file(path)?,
         StoreUrl::Redis(url) => {
             let client = Client::at(url.address.clone(), timeouts(config))?;
+            // Connecting to a cluster may take longer than a command. What is wrong, the first command says.
+            let _ = client.check().await;
             let prefix = config.key_prefix.as_str();
             [Form::Plain, Form::Encrypted]
                 .map(|form| Arc::new(form.in_redis(client.clone(), prefix)) as _)

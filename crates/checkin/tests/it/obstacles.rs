@@ -414,6 +414,19 @@ fn a_silent_node_hides_nothing_that_the_others_say() {
 
 #[cfg(feature = "external-tests")]
 #[test]
+fn a_silent_replica_of_a_cluster_is_no_problem() {
+    let desk = Desk::new();
+    let cluster = RedisCluster::with_replicas(3);
+    cluster.suspect_nobody();
+    cluster.replicas()[0].pause();
+    let doctor = desk.run(&["doctor"], &cluster.url());
+    cluster.replicas()[0].resume();
+    assert!(doctor.stdout.contains("cannot be examined"), "{}", doctor.stdout);
+    assert_eq!(doctor.code, 0, "{}", doctor.stdout);
+}
+
+#[cfg(feature = "external-tests")]
+#[test]
 fn sentinels() {
     let desk = Desk::new();
     let mut sentinel = Sentinel::start();
