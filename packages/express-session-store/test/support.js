@@ -30,6 +30,12 @@ after(async () => {
   for (const end of started.reverse()) await end()
 })
 
+// The processes of the servers. They end with this one, also if the test runner ends it because a test takes too long:
+// otherwise they hold its error output open, and a program that reads all of it waits for ever.
+const children = []
+process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')))
+process.on('SIGTERM', () => process.exit(1))
+
 // The ports that are given out and those of their cluster buses are below the range of the local ports of outgoing
 // connections, and none of them is the bus of another one.
 const FIRST_PORT = 12000
@@ -86,6 +92,7 @@ async function startServer (args, port, directory) {
     fs.mkdirSync(directory, { recursive: true })
     child = spawn(process.env.REDIS_SERVER ?? 'redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] })
     ended = once(child, 'exit')
+    children.push(child)
     await new Promise((resolve, reject) => {
       child.once('exit', (code) => reject(new Error(`the Redis server ended with ${code}`)))
       child.stdout.on('data', (text) => /Ready to accept connections|Sentinel ID is/.test(text) && resolve())
