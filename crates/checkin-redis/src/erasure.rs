@@ -6,7 +6,6 @@ use checkin_domain::week::WEEK_MS;
 use checkin_domain::{Checkin, CheckinId, UserId};
 use checkin_storage::weeks::kept_weeks;
 use checkin_storage::{Result, Retractions as _};
-use redis_link::Reply;
 
 use crate::RedisStorage;
 use crate::connection::at_once;
@@ -14,12 +13,9 @@ use crate::entry::{self, RawEntry};
 use crate::history::{Histories, Member};
 use crate::lists::Lists;
 use crate::partition::Partition;
-use crate::reply::{array, text, texts, unexpected};
+use crate::reply::{texts, unexpected};
 use crate::retractions::add_marks;
 use crate::users;
-
-/// No user has this id.
-const NOBODY: &str = "0";
 
 /// Maximum number of retractions that are applied at the same time. All of them stay if one fails.
 const APPLIED_AT_ONCE: usize = 100;
@@ -43,21 +39,15 @@ impl Erasure<'_> {
     pub(crate) async fn step(&self, from: Option<&str>) -> Result<Option<String>> {
         let (phase, at) = from.and_then(|from| from.split_once(' ')).unwrap_or((PHASES[0], ""));
         let (keys, number) = (&self.storage.redis.keys, self.partition().number);
-        let id = self.user.to_string();
-        let is_second = |member: &str| member.split(' ').nth(1) == Some(&id);
-        let of_visit = |member: &str| match member.split_once(' ') {
-            Some(("at", rest)) => rest.split(' ').nth(1) == Some(&id),
-            _ => is_second(member),
-        };
         let next = match phase {
             "log" => self.retract_log(at).await,
             "dead-letters" => self.retract_dead_letters(at).await,
             "history" => self.retract_history(at).await,
             "apply" => self.apply(number).await,
             "figures" => self.forget_figures().await,
-            "imported" => self.remove_from(&SET, keys.imported(number), at, is_second).await,
-            "visits" => self.remove_from(&SET, keys.swarm_visits(number), at, of_visit).await,
-            _ => self.remove_from(&SORTED_SET, keys.retracted(number), at, is_second).await,
+            "imported" => self.remove_from(keys.imported(number), "SSCAN", at).await,
+            "visits" => self.remove_from(keys.swarm_visits(number), "SSCAN", at).await,
+            _ => self.remove_from(keys.retracted(number), "ZSCAN", at).await,
         };
         if let Some(at) = next? {
             return Ok(Some(format!("{phase} {at}")));
@@ -140,53 +130,16 @@ impl Erasure<'_> {
         Ok(None)
     }
 
-    /// Leaves marks without the user: whoever moves the checkpoint has to know that entries of a batch that was read
-    /// before are not in the log any more.
-    async fn leave_ids(&self, key: &str, marks: &[&str]) -> Result<()> {
-        let ids = marks.iter().filter_map(|mark| mark.split_once(' ')).map(|(id, _)| id);
-        let ids = ids.filter_map(|id| id.parse::<CheckinId>().ok());
-        let words: Vec<String> =
-            ids.flat_map(|id| [id.ms.to_string(), format!("{id} {NOBODY}")]).collect();
-        let words = words.iter().map(String::as_str);
-        let add: Vec<&str> = ["ZADD", key].into_iter().chain(words).collect();
-        self.storage.redis.call(&add).await.map(drop)
-    }
-
-    /// Removes those members of a part of a set that are the user's. Returns where the next part begins.
-    async fn remove_from(
-        &self,
-        of: &Commands,
-        key: String,
-        at: &str,
-        is_own: impl Fn(&str) -> bool + Send,
-    ) -> Result<Option<String>> {
-        let redis = &self.storage.redis;
-        let limit = self.limit.to_string();
-        let words: Vec<&str> = [of.scan, &limit].into_iter().chain(at.split_whitespace()).collect();
-        let found = redis.run(&redis.scripts.scan_part, &[&key], &words).await?;
-        let Ok([server, cursor, members]) = <[Reply; 3]>::try_from(array(found)?) else {
-            return Err(unexpected("a part of a set"));
+    /// Removes the user's members from a part of a set, which this command scans. Returns where the next part begins.
+    async fn remove_from(&self, key: String, scan: &str, at: &str) -> Result<Option<String>> {
+        let (redis, limit, user) =
+            (&self.storage.redis, self.limit.to_string(), self.user.to_string());
+        let words: Vec<&str> =
+            [scan, &limit, &user].into_iter().chain(at.split_whitespace()).collect();
+        let next = redis.run(&redis.scripts.remove_own, &[&key], &words).await?;
+        let Ok([server, cursor]) = <[String; 2]>::try_from(texts(next)?) else {
+            return Err(unexpected("the next part of a set"));
         };
-        let (server, cursor, members) = (text(server)?, text(cursor)?, texts(members)?);
-        let own = members.iter().step_by(of.step).filter(|member| is_own(member));
-        let own: Vec<&str> = own.map(String::as_str).collect();
-        if !own.is_empty() {
-            if of.scan == SORTED_SET.scan {
-                self.leave_ids(&key, &own).await?;
-            }
-            redis.call(&[&[of.remove, &key], &own[..]].concat()).await?;
-        }
         Ok((cursor != "0").then(|| format!("{server} {cursor}")))
     }
 }
-
-/// The commands of a kind of set.
-struct Commands {
-    scan: &'static str,
-    remove: &'static str,
-    /// The scores of a sorted set come between its members.
-    step: usize,
-}
-
-const SET: Commands = Commands { scan: "SSCAN", remove: "SREM", step: 1 };
-const SORTED_SET: Commands = Commands { scan: "ZSCAN", remove: "ZREM", step: 2 };

@@ -23,7 +23,7 @@ use crate::history::{Histories, Member};
 use crate::lists::Lists;
 use crate::partition::Partition;
 use crate::private::Private;
-use crate::reply::{array, number, text, texts};
+use crate::reply::{array, number, texts};
 use crate::retention::horizon_ms;
 use crate::{RedisStorage, time_index};
 
@@ -167,16 +167,14 @@ impl Partition<'_> {
 
     /// Returns the ids of the retracted check-ins that may still be in histories, of which it reads this number at once.
     pub(crate) async fn retractions(&self, page: usize) -> Result<Vec<CheckinId>> {
-        let (key, mut cursor) = (self.redis.keys.retractions(self.number), "0".to_owned());
+        let (key, mut position) = (self.redis.keys.retractions(self.number), None);
         let mut ids = Vec::new();
         loop {
-            let scan = ["ZSCAN", &key, &cursor, "COUNT", &page.to_string()];
-            let mut step = array(self.redis.call(&scan).await?)?.into_iter();
-            cursor = text(step.next().unwrap_or(Reply::Nil))?;
-            let members = texts(step.next().unwrap_or(Reply::Nil))?;
-            ids.extend(members.chunks(2).filter_map(|pair| read(&pair[0])).map(|found| found.id));
-            if cursor == "0" {
-                return Ok(ids);
+            let found = Histories(self.redis).page(&key, position.as_ref(), page).await?;
+            ids.extend(found.iter().filter_map(|(text, _)| read(text)).map(|found| found.id));
+            match found.last() {
+                Some(last) => position = Some(last.clone()),
+                None => return Ok(ids),
             }
         }
     }

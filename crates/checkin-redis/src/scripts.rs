@@ -51,7 +51,7 @@ pub(crate) struct Scripts {
     pub(crate) settle_email: Script,
     pub(crate) release_email: Script,
     pub(crate) page: Script,
-    pub(crate) scan_part: Script,
+    pub(crate) remove_own: Script,
     pub(crate) remove_unchanged: Script,
     pub(crate) take_attempt: Script,
     pub(crate) give_back_attempt: Script,
@@ -244,7 +244,7 @@ impl Default for Scripts {
                 include_str!("scripts/release_email.lua"),
             ),
             page: Script::named("page", include_str!("scripts/page.lua")),
-            scan_part: Script::named("scan_part", include_str!("scripts/scan_part.lua")),
+            remove_own: Script::named("remove_own", include_str!("scripts/remove_own.lua")),
             remove_unchanged: Script::named(
                 "remove_unchanged",
                 include_str!("scripts/remove_unchanged.lua"),

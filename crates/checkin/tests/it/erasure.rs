@@ -440,7 +440,7 @@ fn site_with_checkins(number: u64) -> Site {
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn an_account_is_erased_over_a_slow_network() {
-    let site = site_with_checkins(60);
+    let site = site_with_checkins(25);
     let proxy = Proxy::start(site.server().port());
     let store = format!("redis://127.0.0.1:{}", proxy.port());
     let service = site.auth(&["--store", &store, "--store-timeout", "250ms"]);
@@ -454,7 +454,7 @@ async fn an_account_is_erased_over_a_slow_network() {
 #[cfg(feature = "external-tests")]
 #[tokio::test]
 async fn an_account_is_erased_while_the_replica_is_far_away() {
-    let site = site_with_checkins(40);
+    let site = site_with_checkins(20);
     let proxy = Proxy::start(site.server().port());
     proxy.delay(40..=40, testkit::random());
     let of = proxy.port().to_string();
