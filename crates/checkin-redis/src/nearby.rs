@@ -37,7 +37,7 @@ pub(crate) async fn places(redis: &Connection, near: Nearby, page: Page) -> Resu
 
 /// What there is in a step of a search.
 enum Seen {
-    /// So many locations that the cell has to be divided.
+    /// More locations than are read from a cell, which has to be divided.
     Many(Cell),
     /// Locations, each with the smallest cell that contains it.
     Few(Vec<(LocationId, Cell)>),
